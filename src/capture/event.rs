@@ -1,0 +1,135 @@
+//! What a line of upstream's output means, in words that both protocols share.
+//!
+//! Events borrow from the line: a record is never copied into a tree. The protocol modules make
+//! them, the pump consumes them.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::log::Level;
+
+/// One message of upstream.
+#[derive(Debug)]
+pub enum Event<'line> {
+    /// A row of data.
+    Record(Record<'line>),
+    /// Upstream's own state message, whole; [`super::protocol::UpstreamProtocol::split_state`] takes it apart.
+    State(&'line RawValue),
+    /// Files that hold records, one JSON object a line (Singer BATCH).
+    Batch(Batch),
+    /// A line for the log.
+    Log(LogLine<'line>),
+    /// Upstream says that it, or one of its streams, failed.
+    Error(Box<ErrorReport>),
+    /// How far a stream is (Airbyte STREAM_STATUS).
+    Status(StreamStatus<'line>),
+    /// Upstream changed its config (Airbyte CONTROL). The value holds secrets: never log it.
+    ConfigUpdate(&'line RawValue),
+    /// The answer to a question that has one: a spec, a catalog, a connection status.
+    Answer(Answer<'line>),
+    /// A message that is known and needs nothing done, such as Airbyte's ANALYTICS.
+    Ignored,
+    /// A message of a type that nobody knows; it is counted and named once.
+    Unknown(Cow<'line, str>),
+}
+
+/// A record: which stream it is of, and its bytes.
+#[derive(Debug)]
+pub struct Record<'line> {
+    /// The stream's name as upstream prints it.
+    pub stream: Cow<'line, str>,
+    /// The stream's namespace; `None` where absent, null or empty: the three are one.
+    pub namespace: Option<Cow<'line, str>>,
+    /// The record's JSON text, valid JSON, as upstream wrote it.
+    pub data: &'line RawValue,
+}
+
+/// Files of records.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The stream's name as upstream prints it.
+    pub stream: String,
+    /// Absolute paths, in the order in which they are to be read.
+    pub files: Vec<std::path::PathBuf>,
+}
+
+/// Text for the log.
+#[derive(Debug)]
+pub struct LogLine<'line> {
+    /// How important upstream thinks it is.
+    pub level: Level,
+    /// The text.
+    pub message: Cow<'line, str>,
+    /// Further facts, such as a stack trace.
+    pub fields: Map<String, Value>,
+}
+
+/// A failure as upstream reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ErrorReport {
+    /// The sentence meant for users.
+    pub message: String,
+    /// Text meant for developers.
+    pub internal_message: Option<String>,
+    /// The stack trace.
+    pub stack_trace: Option<String>,
+    /// Airbyte's `config_error`, `transient_error` or `system_error`.
+    pub failure_type: Option<String>,
+    /// The stream that failed; `None` when the report is about the whole run.
+    pub stream: Option<String>,
+}
+
+/// A stream's status.
+#[derive(Debug)]
+pub struct StreamStatus<'line> {
+    /// The stream's name.
+    pub stream: Cow<'line, str>,
+    /// The stream's namespace.
+    pub namespace: Option<Cow<'line, str>>,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// Where a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It began.
+    Started,
+    /// It is being read.
+    Running,
+    /// It was read to its end. Its last state may still follow.
+    Complete,
+    /// It failed.
+    Incomplete,
+}
+
+/// The answer to one of the questions of a protocol.
+#[derive(Debug)]
+pub enum Answer<'line> {
+    /// The connector's specification.
+    Spec(&'line RawValue),
+    /// The streams it has.
+    Catalog(&'line RawValue),
+    /// Whether it can connect; `Err` holds its reason.
+    ConnectionStatus(Result<(), String>),
+}
+
+/// A line that is not a message.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Plain text, or JSON that is no message: it goes to the log and reading goes on.
+    #[error("not a message")]
+    NotAMessage,
+    /// Clearly a record or a state, but damaged: data would be lost, so reading ends here.
+    #[error("a damaged {kind} message{}: {cause}", stream.as_ref().map(|s| format!(" of stream {s:?}")).unwrap_or_default())]
+    Damaged {
+        /// `RECORD`, `STATE`, `BATCH` …
+        kind: &'static str,
+        /// The stream's name where it could still be read.
+        stream: Option<String>,
+        /// What is wrong, without any content of the line.
+        cause: String,
+    },
+}

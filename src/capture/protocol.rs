@@ -1,0 +1,236 @@
+//! What an upstream protocol has to know for the engine to drive it.
+//!
+//! `airbyte` and `singer` each implement [`UpstreamProtocol`]; the engine is generic over it and
+//! never asks which one it has. Everything here is neutral: no Flow message, no Airbyte or Singer
+//! word. Where one protocol needs something the other lacks, it is a method with a default.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::event::{Event, LineError};
+use super::supervisor::Upstream;
+use crate::failure::Failure;
+
+/// The name of a stream: unique within a source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StreamId {
+    /// A database schema or the like; `None` where absent, null or empty.
+    pub namespace: Option<String>,
+    /// The name, for Singer the `tap_stream_id`.
+    pub name: String,
+}
+
+impl std::fmt::Display for StreamId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{namespace}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// What upstream says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamSpec {
+    /// The JSON schema of its config, as upstream wrote it; `None` where it has none to tell
+    /// (taps without `--about`).
+    pub config_schema: Option<Value>,
+    /// Where its documentation is.
+    pub documentation_url: Option<String>,
+}
+
+/// How bindings of this protocol are configured.
+#[derive(Debug, Clone)]
+pub struct ResourceSpec {
+    /// The JSON schema of a resource config. It allows `_meta` and further members.
+    pub schema: Value,
+    /// Pointers into a resource config whose values form the resource path.
+    pub path_pointers: &'static [&'static str],
+}
+
+/// A stream that upstream offers.
+#[derive(Debug, Clone)]
+pub struct DiscoveredStream {
+    /// Which stream.
+    pub id: StreamId,
+    /// The name proposed for its collection, before Flow normalises it.
+    pub recommended_name: String,
+    /// The resource config that a new binding of it gets.
+    pub resource_config: Value,
+    /// The resource path: what the path pointers resolve to in the resource config.
+    pub resource_path: Vec<String>,
+    /// The primary key as paths of property names; empty where there is none.
+    pub key: Vec<Vec<String>>,
+    /// The source's JSON schema of a record.
+    pub schema: Value,
+    /// Facts about the stream that [`UpstreamProtocol::read_plan`] wants back at Open, kept as an
+    /// annotation of the discovered schema; `None` where a fresh discovery is needed anyway.
+    pub source_stream: Option<Value>,
+    /// Whether a new binding of it is enabled.
+    pub enabled: bool,
+}
+
+/// A stream that a capture reads: a binding, as the protocol sees it.
+#[derive(Debug, Clone)]
+pub struct BoundStream {
+    /// The binding's index in the Open request.
+    pub binding: u32,
+    /// Which stream.
+    pub id: StreamId,
+    /// The resource config, without `_meta`.
+    pub resource_config: Value,
+    /// The collection's key as JSON pointers.
+    pub key: Vec<String>,
+    /// The source's JSON schema: rides in the write schema as `x-source-schema`, else freshly
+    /// discovered, else the write schema itself.
+    pub schema: Value,
+    /// What discovery left as [`DiscoveredStream::source_stream`].
+    pub source_stream: Option<Value>,
+}
+
+/// What a resource config says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Which stream.
+    pub id: StreamId,
+    /// The resource path: what the path pointers resolve to.
+    pub path: Vec<String>,
+    /// Whether each read reads the stream from its beginning.
+    pub full_refresh: bool,
+}
+
+/// A file that upstream gets in the private folder.
+#[derive(Debug, Clone)]
+pub struct PrivateFile {
+    /// Its name in the folder, such as `config.json`.
+    pub name: &'static str,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// An argument of upstream's command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// Plain text.
+    Text(String),
+    /// The absolute path of the [`PrivateFile`] of this name.
+    File(&'static str),
+}
+
+impl From<&str> for Argument {
+    fn from(text: &str) -> Self {
+        Argument::Text(text.to_owned())
+    }
+}
+
+/// One call of upstream: what comes after its command, and the files that it needs.
+#[derive(Debug, Clone, Default)]
+pub struct Invocation {
+    /// The arguments after the shim's command.
+    pub arguments: Vec<Argument>,
+    /// Files named by the arguments.
+    pub files: Vec<PrivateFile>,
+}
+
+/// How a read is done.
+#[derive(Debug, Clone)]
+pub struct ReadPlan {
+    /// How upstream is called.
+    pub invocation: Invocation,
+    /// Which names in records, states and statuses mean which binding.
+    pub routes: Vec<Route>,
+}
+
+/// A name under which upstream prints a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The namespace that goes with the name; `None` also takes any namespace that has no route.
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+    /// The position of the stream in the slice that was given to `read_plan`.
+    pub stream: usize,
+}
+
+/// What is kept between runs for upstream, as the engine stores it.
+#[derive(Debug, Clone, Default)]
+pub struct StoredState<'a> {
+    /// What belongs to no single stream.
+    pub shared: Option<&'a RawValue>,
+    /// What belongs to each stream, in the order of the bound streams; `None` for a stream that
+    /// has none yet, or that is to start anew.
+    pub streams: Vec<Option<&'a RawValue>>,
+}
+
+/// What a state message of upstream changes.
+#[derive(Debug, Default)]
+pub struct StateUpdate {
+    /// The new shared part; `None` leaves it as it is.
+    pub shared: Option<Box<RawValue>>,
+    /// New states of streams, by position in the bound streams; an inner `None` drops the state.
+    pub streams: Vec<(usize, Option<Box<RawValue>>)>,
+    /// Names of streams in the message that no binding reads: their states are not kept.
+    pub unbound: Vec<String>,
+}
+
+/// An upstream protocol: Airbyte or Singer.
+///
+/// Methods that run upstream take an [`Upstream`], which starts the process, feeds its log lines
+/// to our log, and enforces time limits.
+#[expect(async_fn_in_trait, reason = "the engine runs on one thread: futures need not be Send")]
+pub trait UpstreamProtocol {
+    /// `airbyte` or `singer`.
+    fn name(&self) -> &'static str;
+
+    /// Variables that upstream gets unless the shim sets them; `None` removes an inherited one.
+    fn environment(&self) -> Vec<(&'static str, Option<&'static str>)>;
+
+    /// How bindings are configured.
+    fn resource_spec(&self) -> ResourceSpec;
+
+    /// Asks upstream for its specification. Needs no config.
+    async fn spec(&self, upstream: &Upstream) -> Result<UpstreamSpec, Failure>;
+
+    /// Whether upstream can connect with this config.
+    async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure>;
+
+    /// Which streams there are.
+    async fn discover(&self, upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure>;
+
+    /// Reads a resource config; the error says what is wrong with it.
+    fn resource(&self, resource_config: &Value) -> Result<Resource, String>;
+
+    /// Whether the resource config asks for something that the stream, as discovered, can do;
+    /// the error says what it can do.
+    fn supports(&self, stream: &DiscoveredStream, resource_config: &Value) -> Result<(), String>;
+
+    /// Whether Open needs a fresh discovery for these streams (their `schema` and `source_stream`
+    /// are what the write schemas carry, `None` where a write schema carries nothing).
+    fn needs_discovery(&self, carried: &[Option<&Value>]) -> bool;
+
+    /// How to read these streams. `streams` is never empty and has no stream twice.
+    /// `discovered` holds the whole fresh catalog where `needs_discovery` asked for one.
+    fn read_plan(
+        &self,
+        config: &Value,
+        streams: &[BoundStream],
+        discovered: Option<&[DiscoveredStream]>,
+        state: &StoredState<'_>,
+    ) -> Result<ReadPlan, Failure>;
+
+    /// What a line of upstream's output means.
+    fn parse_line<'line>(&self, line: &'line [u8]) -> Result<Event<'line>, LineError>;
+
+    /// Takes a state message apart. An error is fatal: a state that cannot be read is data lost.
+    fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError>;
+
+    /// Whether the state of a full-refresh stream is handed back after a refresh that ended well.
+    /// Airbyte's is not: a source that gets it reads nothing (airbyte-protocol.md, 5.6).
+    fn keeps_state_of_finished_refresh(&self) -> bool;
+
+    /// The member of a record that says, when not null, that the row was deleted.
+    fn deletion_marker(&self) -> &'static str;
+
+    /// The level and text of a line of stderr, where the line has a form that names a level.
+    fn stderr_line<'line>(&self, line: &'line str) -> Option<(crate::log::Level, &'line str)>;
+}

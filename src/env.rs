@@ -1,0 +1,22 @@
+//! Every environment variable that flow-shim looks at. Nothing else calls `std::env::var`.
+
+use std::ffi::OsString;
+
+/// The shim's folder; the flag is `--shim`. Upstream gets it too, as an absolute path.
+pub const SHIM_DIR: &str = "FLOW_SHIM_DIR";
+/// `airbyte` or `singer`; the flag is `--protocol`.
+pub const PROTOCOL: &str = "FLOW_SHIM_PROTOCOL";
+/// `json` or `proto`; the flag is `--codec`. Flow's name for it.
+pub const CODEC: &str = "FLOW_RUNTIME_CODEC";
+/// `error`, `warn`, `info`, `debug` or `trace`; set by Flow.
+pub const LOG_LEVEL: &str = "LOG_LEVEL";
+
+/// A variable's value, where it is set, not empty, and UTF-8.
+pub fn get(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where programs are looked up.
+pub fn path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"))
+}

@@ -1,0 +1,110 @@
+//! How a run of flow-shim fails: one [`Failure`], logged once, as the last line on stderr.
+//!
+//! Flow shows that last line to the user (`reference: connector-init`), so a failure carries a
+//! message for people, the facts that a developer wants beside it, and an exit code. Texts are
+//! fragments in lower case that say what happened, where, and what to do; they never hold a value
+//! of a config.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// Why a run failed; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A bug of flow-shim, or a check of `preview` that found violations (exit code 1).
+    Internal,
+    /// The command line is wrong (2).
+    Usage,
+    /// The shim's definition is wrong: `shim.yaml` or a file beside it (3).
+    Definition,
+    /// The user's config, a binding or a collection is wrong (4).
+    Config,
+    /// Upstream said that it failed: a TRACE ERROR, a FAILED check, or a non-zero exit with words (10).
+    Upstream,
+    /// Upstream could not be started, crashed, or was killed (11).
+    Crash,
+    /// Upstream broke its own protocol (12).
+    UpstreamProtocol,
+    /// Upstream did not answer in time (13).
+    Timeout,
+    /// Flow's side broke its protocol or went away (20).
+    Runtime,
+    /// A signal asked us to stop before the work was done (128 + the signal's number).
+    Stopped(i32),
+}
+
+impl Cause {
+    /// The process exit code that stands for this cause.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Cause::Internal => 1,
+            Cause::Usage => 2,
+            Cause::Definition => 3,
+            Cause::Config => 4,
+            Cause::Upstream => 10,
+            Cause::Crash => 11,
+            Cause::UpstreamProtocol => 12,
+            Cause::Timeout => 13,
+            Cause::Runtime => 20,
+            Cause::Stopped(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0)),
+        }
+    }
+}
+
+/// What is said last, and the exit code that goes with it.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Why.
+    pub cause: Cause,
+    /// One sentence for the user.
+    pub message: String,
+    /// Facts beside it, for developers: stack traces, internal messages, exit statuses.
+    pub fields: Map<String, Value>,
+}
+
+impl Failure {
+    /// A failure with a message for the user and no further facts.
+    pub fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self { cause, message: message.into(), fields: Map::new() }
+    }
+
+    /// Adds a fact that is logged beside the message.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Puts what was being done before the message: `"validating: …"`.
+    #[must_use]
+    pub fn while_doing(mut self, context: &str) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_becomes_the_shells_exit_code() {
+        assert_eq!(Cause::Stopped(15).exit_code(), 143);
+        assert_eq!(Cause::Stopped(2).exit_code(), 130);
+    }
+
+    #[test]
+    fn context_stands_before_the_message() {
+        let failure = Failure::new(Cause::Config, "no such stream").while_doing("open");
+        assert_eq!(failure.to_string(), "open: no such stream");
+    }
+}

@@ -1,0 +1,189 @@
+//! Log lines as Flow reads them: one JSON object a line on stderr (flow-protocol.md, section 4).
+//!
+//! Our own events come through `tracing`; upstream's lines come through [`upstream`] and say so in
+//! the field `source`. The level is a process-wide setting, `LOG_LEVEL`. [`last_line`] is what ends
+//! a failed run: nothing may be logged after it, because Flow shows the last line to the user.
+
+use std::fmt;
+use std::io::Write;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{Layer, Registry};
+
+use crate::failure::Failure;
+
+/// Flow's log levels, the quietest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something that a person should look at.
+    Warn,
+    /// What happens.
+    Info,
+    /// What happens, in detail.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = ();
+
+    /// Takes the spellings of Flow, Airbyte, Python and Java, in any case.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.to_ascii_lowercase().as_str() {
+            "error" | "fatal" | "critical" | "panic" | "severe" => Ok(Level::Error),
+            "warn" | "warning" => Ok(Level::Warn),
+            "info" | "notice" => Ok(Level::Info),
+            "debug" => Ok(Level::Debug),
+            "trace" => Ok(Level::Trace),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Levels above this are not written.
+static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Info as u8);
+/// One line at a time, whichever thread writes it.
+static STDERR: Mutex<()> = Mutex::new(());
+
+/// Whether lines of this level are written.
+pub fn enabled(level: Level) -> bool {
+    level as u8 <= THRESHOLD.load(Ordering::Relaxed)
+}
+
+/// Sends `tracing` events to stderr from here on.
+pub fn start(threshold: Level) {
+    THRESHOLD.store(threshold as u8, Ordering::Relaxed);
+    // A second start, as tests in one process do, keeps the first subscriber: it has no settings.
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(FlowLines));
+}
+
+/// Logs a line that upstream wrote.
+pub fn upstream(level: Level, message: &str, mut fields: Map<String, Value>) {
+    if enabled(level) {
+        fields.insert("source".to_owned(), "upstream".into());
+        write_line(level, message, fields);
+    }
+}
+
+/// Logs what ended the run. Call it once, last.
+pub fn last_line(failure: &Failure) {
+    let mut fields = failure.fields.clone();
+    fields.insert("exitCode".to_owned(), failure.cause.exit_code().into());
+    write_line(Level::Error, &failure.message, fields);
+}
+
+fn write_line(level: Level, message: &str, fields: Map<String, Value>) {
+    let mut line = Map::new();
+    line.insert("ts".to_owned(), jiff::Timestamp::now().to_string().into());
+    line.insert("level".to_owned(), level.name().into());
+    line.insert("message".to_owned(), message.into());
+    if !fields.is_empty() {
+        line.insert("fields".to_owned(), fields.into());
+    }
+    let mut text = Value::Object(line).to_string();
+    text.push('\n');
+    let _one_at_a_time = STDERR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Where stderr is closed there is nobody left to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Turns `tracing` events into Flow's lines.
+struct FlowLines;
+
+impl<S: tracing::Subscriber> Layer<S> for FlowLines {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => Level::Error,
+            tracing::Level::WARN => Level::Warn,
+            tracing::Level::INFO => Level::Info,
+            tracing::Level::DEBUG => Level::Debug,
+            tracing::Level::TRACE => Level::Trace,
+        };
+        // Crates below us log at debug and trace; only our own events concern the user.
+        if !enabled(level) || !event.metadata().target().starts_with("flow_shim") {
+            return;
+        }
+        let mut parts = EventParts::default();
+        event.record(&mut parts);
+        write_line(level, &parts.message, parts.fields);
+    }
+}
+
+/// The message and the fields of a `tracing` event.
+#[derive(Default)]
+struct EventParts {
+    message: String,
+    fields: Map<String, Value>,
+}
+
+impl EventParts {
+    fn add(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            ("message", value) => self.message = value.to_string(),
+            (name, value) => {
+                self.fields.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+impl Visit for EventParts {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_read_in_every_spelling() {
+        assert_eq!("CRITICAL".parse(), Ok(Level::Error));
+        assert_eq!("Warning".parse(), Ok(Level::Warn));
+        assert_eq!("FATAL".parse(), Ok(Level::Error));
+        assert_eq!("loud".parse::<Level>(), Err(()));
+    }
+
+    #[test]
+    fn quieter_levels_come_first() {
+        assert!(Level::Error < Level::Trace);
+    }
+}

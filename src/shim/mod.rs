@@ -1,0 +1,4 @@
+//! What a shim folder says: `shim.yaml` and its defaults.
+
+pub mod command;
+pub mod definition;
