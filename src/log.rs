@@ -60,8 +60,8 @@ impl FromStr for Level {
     }
 }
 
-/// Levels above this are not written.
-static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Info as u8);
+/// Levels above this are not written; only errors are before [`start`].
+static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Error as u8);
 /// One line at a time, whichever thread writes it.
 static STDERR: Mutex<()> = Mutex::new(());
 

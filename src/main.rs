@@ -1,1 +1,96 @@
-fn main() {}
+//! The program: a runtime, signals as a wish to stop, one call, and an exit code.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use flow_shim::capture::shutdown::{Shutdown, Stop, Stopper};
+use flow_shim::cli::{Cli, Command};
+use flow_shim::failure::{Cause, Failure};
+use flow_shim::settings::RunOptions;
+use flow_shim::{dev, env, log, upstream};
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log::start(env::get(env::LOG_LEVEL).and_then(|level| level.parse().ok()).unwrap_or(log::Level::Info));
+    match dispatch(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            log::last_line(&failure);
+            ExitCode::from(failure.cause.exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(options) => with_runtime(|shutdown| run(options, shutdown)),
+        Command::Install(options) => dev::install::install(options).map(|()| 0),
+        Command::Record(options) => dev::record::record(options),
+        Command::Replay(options) => dev::replay::replay(options),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "flow-shim", &mut std::io::stdout().lock());
+            Ok(0)
+        }
+    }
+}
+
+/// One thread is enough: the record path is one loop, and stdin and stdout have threads of their own.
+fn with_runtime<F: Future<Output = Result<u8, Failure>>>(
+    work: impl FnOnce(Shutdown) -> F,
+) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Cause::Internal, format!("the runtime cannot be started: {error}")))?;
+    runtime.block_on(async {
+        let (stopper, shutdown) = Stopper::new();
+        let stopper = std::sync::Arc::new(stopper);
+        for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+            let stopper = stopper.clone();
+            let mut signals = signal(kind).map_err(|error| {
+                Failure::new(Cause::Internal, format!("signals cannot be received: {error}"))
+            })?;
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    stopper.stop(Stop::Signal(kind.as_raw_value()));
+                }
+            });
+        }
+        if let Ok(output) = std::io::stdout().as_fd().try_clone_to_owned() {
+            std::thread::spawn(move || {
+                wait_for_hangup(&output);
+                stopper.stop(Stop::OutputClosed);
+            });
+        }
+        work(shutdown).await
+    })
+}
+
+async fn run(options: RunOptions, shutdown: Shutdown) -> Result<u8, Failure> {
+    let connector = options.resolve(shutdown)?;
+    // Plain files: std's stdin and stdout have buffers of their own that would only be in the way.
+    let input = File::from(own(std::io::stdin().as_fd().try_clone_to_owned())?);
+    let output = File::from(own(std::io::stdout().as_fd().try_clone_to_owned())?);
+    upstream::run(connector, input, output).await?;
+    Ok(0)
+}
+
+fn own(fd: std::io::Result<OwnedFd>) -> Result<OwnedFd, Failure> {
+    fd.map_err(|error| Failure::new(Cause::Runtime, format!("stdin or stdout is not open: {error}")))
+}
+
+/// Ends once nobody can read what is written to the pipe any more.
+fn wait_for_hangup(output: &OwnedFd) {
+    loop {
+        let mut fds = [PollFd::new(output, PollFlags::empty())];
+        match poll(&mut fds, None) {
+            Ok(_) if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) => return,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => std::thread::park(),
+        }
+    }
+}

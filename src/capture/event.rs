@@ -23,7 +23,7 @@ pub enum Event<'line> {
     Log(LogLine<'line>),
     /// Upstream says that it, or one of its streams, failed.
     Error(Box<ErrorReport>),
-    /// How far a stream is (Airbyte STREAM_STATUS).
+    /// How far a stream is (Airbyte `STREAM_STATUS`).
     Status(StreamStatus<'line>),
     /// Upstream changed its config (Airbyte CONTROL). The value holds secrets: never log it.
     ConfigUpdate(&'line RawValue),

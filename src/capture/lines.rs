@@ -48,23 +48,20 @@ impl Lines {
 
     /// The next whole line, without its newline; `None` where more has to be read first.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, TooLong> {
-        match memchr::memchr(b'\n', &self.buffer[self.scanned..self.end]) {
-            Some(offset) => {
-                let line = self.start..self.scanned + offset;
-                self.start = line.end + 1;
-                self.scanned = self.start;
-                if line.len() > self.limit {
-                    return Err(TooLong { limit: self.limit });
-                }
-                Ok(Some(&self.buffer[line]))
+        if let Some(offset) = memchr::memchr(b'\n', &self.buffer[self.scanned..self.end]) {
+            let line = self.start..self.scanned + offset;
+            self.start = line.end + 1;
+            self.scanned = self.start;
+            if line.len() > self.limit {
+                return Err(TooLong { limit: self.limit });
             }
-            None => {
-                self.scanned = self.end;
-                if self.end - self.start > self.limit {
-                    return Err(TooLong { limit: self.limit });
-                }
-                Ok(None)
+            Ok(Some(&self.buffer[line]))
+        } else {
+            self.scanned = self.end;
+            if self.end - self.start > self.limit {
+                return Err(TooLong { limit: self.limit });
             }
+            Ok(None)
         }
     }
 

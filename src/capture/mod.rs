@@ -1,9 +1,27 @@
 //! The engine that both protocols share: it answers Flow's requests by running upstream.
+//!
+//! `session` takes requests; `discover`, `validate` and `open` answer them; `pump` moves a read;
+//! `supervisor` owns the process. What the engine has to know of a protocol is the trait in
+//! `protocol`, and what a line means is an `event`.
 
+pub mod batch;
+pub mod bindings;
+mod config;
+mod discover;
+pub mod document;
 pub mod event;
 pub mod lines;
+mod open;
+pub mod outcome;
 pub mod protocol;
+pub mod pump;
+pub mod requests;
+pub mod router;
+mod schema;
+pub mod session;
 pub mod shutdown;
+pub mod state;
 pub mod stderr;
 pub mod supervisor;
+mod validate;
 pub mod workdir;

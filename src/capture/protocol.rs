@@ -232,5 +232,5 @@ pub trait UpstreamProtocol {
     fn deletion_marker(&self) -> &'static str;
 
     /// The level and text of a line of stderr, where the line has a form that names a level.
-    fn stderr_line<'line>(&self, line: &'line str) -> Option<(crate::log::Level, &'line str)>;
+    fn stderr_line(line: &str) -> Option<(crate::log::Level, &str)>;
 }

@@ -89,9 +89,8 @@ pub async fn drain(source: impl AsyncRead + Unpin, level_of: LevelOf) -> Tail {
         let read = tokio::time::timeout(QUIET, lines.fill(&mut source)).await;
         match read {
             Err(_quiet) => entries.close(),
-            Ok(Ok(0)) => break,
             // A pipe that cannot be read has nothing more to say.
-            Ok(Err(_)) => break,
+            Ok(Ok(0) | Err(_)) => break,
             Ok(Ok(_)) => {}
         }
         loop {

@@ -27,6 +27,9 @@ const ANSWER_LINE: usize = 512 * 1024 * 1024;
 /// How long upstream may take to exit once its output has ended.
 const EXIT_AFTER_END: Duration = Duration::from_secs(30);
 
+/// How long processes that upstream leaves behind may hold its output open.
+const LEFT_BEHIND: Duration = Duration::from_secs(5);
+
 /// How upstream is run: the command, its environment and its limits.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -283,9 +286,23 @@ impl Running {
         Ok(Ended { program: self.program.clone(), status, cut_short, stderr })
     }
 
-    /// Ends once upstream's own process has exited; its output may still have bytes.
-    pub async fn exited(&mut self) -> std::io::Result<ExitStatus> {
-        self.child.wait().await
+    /// The output, and a guard to be polled beside it: once upstream's own process has exited, the
+    /// guard gives what it left behind a little time and then kills that, because it would hold the
+    /// output open for ever. The guard never ends.
+    pub fn output(&mut self) -> (&mut ChildStdout, impl Future<Output = std::convert::Infallible> + use<'_>) {
+        let Self { child, group, stdout, program, .. } = self;
+        let guard = async move {
+            // Where the exit cannot be awaited, the output's end has to do.
+            let _ = child.wait().await;
+            tokio::time::sleep(LEFT_BEHIND).await;
+            if group.is_some_and(|group| kill_process_group(group, Signal::KILL).is_ok()) {
+                tracing::warn!(
+                    "{program} exited and left processes behind that held its output open; they were killed"
+                );
+            }
+            std::future::pending().await
+        };
+        (stdout, guard)
     }
 
     /// Asks the group to stop, reads its output away meanwhile, and kills it after the grace period

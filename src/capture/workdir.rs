@@ -3,9 +3,9 @@
 //! Mode 0700 with files of mode 0600, on a memory file system where there is one, gone when the
 //! value is dropped. Config never reaches upstream any other way (design: security).
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -25,9 +25,8 @@ pub struct Workdir {
 impl Workdir {
     /// Makes a folder and writes the files into it.
     pub fn new(files: &[PrivateFile]) -> Result<Self, Failure> {
-        // tempfile makes folders with mode 0700.
         let mut builder = tempfile::Builder::new();
-        builder.prefix("flow-shim-");
+        builder.prefix("flow-shim-").permissions(Permissions::from_mode(0o700));
         let folder = builder
             .tempdir_in(MEMORY)
             .or_else(|_| builder.tempdir())
@@ -66,8 +65,6 @@ fn failed(what: &str, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

@@ -1,4 +1,6 @@
-//! What a shim folder says: `shim.yaml` and its defaults.
+//! What a shim folder says: `shim.yaml`, its defaults, and upstream's command.
 
 pub mod command;
 pub mod definition;
+pub mod load;
+pub mod stream;

@@ -1,1 +1,12 @@
-fn main() {}
+//! What flow-shim does, seen through the built program.
+
+mod flow_model;
+mod harness;
+mod layering;
+
+mod codecs;
+mod documents;
+mod endings;
+mod requests;
+mod resume;
+mod shutdown;

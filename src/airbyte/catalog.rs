@@ -1,0 +1,253 @@
+//! Catalogs: what a source offers, and what it is told to read.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::resource::{ResourceConfig, SyncMode};
+use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
+use crate::failure::{Cause, Failure};
+use crate::json::pointer;
+
+#[derive(Deserialize)]
+struct Catalog {
+    streams: Vec<Map<String, Value>>,
+}
+
+/// The streams of a catalog, in its order. A stream that is listed twice would be read twice, so
+/// the first one counts.
+pub(super) fn streams(catalog: &RawValue) -> Result<Vec<DiscoveredStream>, String> {
+    let catalog: Catalog =
+        serde_json::from_str(catalog.get()).map_err(|_| "it has no list of streams".to_owned())?;
+    let mut found: Vec<DiscoveredStream> = Vec::with_capacity(catalog.streams.len());
+    let mut seen = std::collections::HashSet::new();
+    for stream in catalog.streams {
+        let stream = discovered(stream).ok_or("a stream has no name")?;
+        if seen.insert(stream.id.clone()) {
+            found.push(stream);
+        } else {
+            tracing::warn!(stream = %stream.id, "the source lists a stream twice; the second one is left out");
+        }
+    }
+    Ok(found)
+}
+
+fn discovered(mut stream: Map<String, Value>) -> Option<DiscoveredStream> {
+    let name = stream.get("name")?.as_str()?.to_owned();
+    let namespace =
+        stream.get("namespace").and_then(Value::as_str).filter(|n| !n.is_empty()).map(str::to_owned);
+    let schema = stream.shift_remove("json_schema").unwrap_or_else(|| json!({}));
+    let stream = Value::Object(stream);
+    let mode =
+        if modes(&stream).contains(&"incremental") { SyncMode::Incremental } else { SyncMode::FullRefresh };
+    let mut resource_config = json!({"stream": name, "syncMode": mode.as_str()});
+    if let Some(namespace) = &namespace {
+        resource_config["namespace"] = json!(namespace);
+    }
+    if mode == SyncMode::Incremental
+        && stream["default_cursor_field"].as_array().is_some_and(|field| !field.is_empty())
+    {
+        resource_config["cursorField"] = stream["default_cursor_field"].clone();
+    }
+    let id = StreamId { namespace, name };
+    let resource_path: Vec<String> = id.namespace.iter().chain([&id.name]).cloned().collect();
+    // Flow takes no empty name.
+    let recommended_name = resource_path
+        .iter()
+        .map(|step| if step.is_empty() { "stream" } else { step })
+        .collect::<Vec<_>>()
+        .join("/");
+    Some(DiscoveredStream {
+        key: paths(&stream["source_defined_primary_key"]),
+        source_stream: Some(stream),
+        id,
+        recommended_name,
+        resource_config,
+        resource_path,
+        schema,
+        enabled: true,
+    })
+}
+
+/// Every source can refresh fully, also one that lists nothing (airbyte-protocol.md, 3.1).
+fn modes(stream: &Value) -> Vec<&str> {
+    let listed: Vec<&str> =
+        stream["supported_sync_modes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if listed.is_empty() { vec!["full_refresh"] } else { listed }
+}
+
+fn paths(key: &Value) -> Vec<Vec<String>> {
+    let path = |path: &Value| -> Vec<String> {
+        match path {
+            // Some sources list plain names.
+            Value::String(name) => vec![name.clone()],
+            _ => path
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|step| step.as_str().map(str::to_owned))
+                .collect(),
+        }
+    };
+    key.as_array().into_iter().flatten().map(path).filter(|path| !path.is_empty()).collect()
+}
+
+/// Whether a stream can be read as a resource config asks.
+pub(super) fn supports(stream: &DiscoveredStream, config: &Value) -> Result<(), String> {
+    let config = ResourceConfig::parse(config)?;
+    let Some(source) = &stream.source_stream else { return Ok(()) };
+    let modes = modes(source);
+    if modes.contains(&config.sync_mode.as_str()) {
+        return Ok(());
+    }
+    Err(format!(
+        "it cannot be read in the sync mode {}; set `syncMode` to {}",
+        config.sync_mode.as_str(),
+        modes.join(" or ")
+    ))
+}
+
+/// The configured catalog. Each stream is told as the source discovered it.
+pub(super) fn configured(
+    streams: &[BoundStream],
+    discovered: Option<&[DiscoveredStream]>,
+) -> Result<Value, Failure> {
+    let mut configured = Vec::with_capacity(streams.len());
+    for stream in streams {
+        let fresh = match discovered {
+            Some(all) => Some(all.iter().find(|fresh| fresh.id == stream.id).ok_or_else(|| gone(stream))?),
+            None => None,
+        };
+        let config = ResourceConfig::parse(&stream.resource_config).map_err(|why| {
+            Failure::new(Cause::Config, format!("stream {:?}: {why}", stream.id.to_string()))
+        })?;
+        configured.push(configured_stream(stream, fresh, &config));
+    }
+    Ok(json!({ "streams": configured }))
+}
+
+fn configured_stream(
+    stream: &BoundStream,
+    fresh: Option<&DiscoveredStream>,
+    config: &ResourceConfig,
+) -> Value {
+    let known = fresh.and_then(|fresh| fresh.source_stream.as_ref()).or(stream.source_stream.as_ref());
+    let mut source = known.cloned().unwrap_or_else(|| {
+        let mut source = json!({"name": stream.id.name, "supported_sync_modes": [config.sync_mode.as_str()]});
+        if let Some(namespace) = &stream.id.namespace {
+            source["namespace"] = json!(namespace);
+        }
+        source
+    });
+    let schema = fresh.map_or(&stream.schema, |fresh| &fresh.schema);
+    source["json_schema"] = if schema.is_object() { schema.clone() } else { json!({"type": "object"}) };
+    let cursor = match &config.cursor_field {
+        Some(field) if !field.is_empty() => json!(field),
+        _ => source["default_cursor_field"].clone(),
+    };
+    let key = match &source["source_defined_primary_key"] {
+        Value::Array(key) if !key.is_empty() => json!(key),
+        _ => json!(collection_key(stream)),
+    };
+    let mut configured = json!({
+        "sync_mode": config.sync_mode.as_str(),
+        "destination_sync_mode": "append",
+        // Sources look at none of these; where one is given, all have to be (airbyte-protocol.md, 3.2).
+        "generation_id": 1,
+        "minimum_generation_id": 0,
+        "sync_id": 1,
+    });
+    if cursor.as_array().is_some_and(|field| !field.is_empty()) {
+        configured["cursor_field"] = cursor;
+    }
+    if key.as_array().is_some_and(|key| !key.is_empty()) {
+        configured["primary_key"] = key;
+    }
+    configured["stream"] = source;
+    configured
+}
+
+/// The collection's key as paths, where it is of the source's own columns.
+fn collection_key(stream: &BoundStream) -> Vec<Vec<String>> {
+    if stream.key.iter().any(|step| step.starts_with("/_meta/")) {
+        return Vec::new();
+    }
+    stream.key.iter().filter_map(|step| pointer::to_path(step)).collect()
+}
+
+fn gone(stream: &BoundStream) -> Failure {
+    Failure::new(
+        Cause::Config,
+        format!(
+            "the source has no stream {:?} any more; disable its binding, or discover again",
+            stream.id.to_string()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(value: &Value) -> Box<RawValue> {
+        RawValue::from_string(value.to_string()).expect("JSON")
+    }
+
+    fn bound(stream: &DiscoveredStream) -> BoundStream {
+        BoundStream {
+            binding: 0,
+            id: stream.id.clone(),
+            resource_config: stream.resource_config.clone(),
+            key: vec!["/id".to_owned()],
+            schema: json!({"type": "object"}),
+            source_stream: stream.source_stream.clone(),
+        }
+    }
+
+    #[test]
+    fn a_stream_comes_back_as_it_was_discovered() {
+        let catalog = json!({"streams": [{
+            "name": "users", "namespace": "shop", "json_schema": {"properties": {"id": {}}},
+            "supported_sync_modes": ["full_refresh", "incremental"], "source_defined_cursor": true,
+            "default_cursor_field": ["updated_at"], "source_defined_primary_key": [["id"], ["a", "b"]], "is_resumable": true,
+        }, {"name": "users", "namespace": "shop"}]});
+        let found = streams(&raw(&catalog)).expect("streams");
+        assert_eq!(found.len(), 1, "a stream counts once");
+        assert_eq!(found[0].recommended_name, "shop/users");
+        assert_eq!(found[0].key, [vec!["id".to_owned()], vec!["a".to_owned(), "b".to_owned()]]);
+        let configured = configured(&[bound(&found[0])], None).expect("a catalog");
+        let stream = &configured["streams"][0];
+        assert_eq!(stream["sync_mode"], "incremental");
+        assert_eq!(stream["cursor_field"], json!(["updated_at"]));
+        assert_eq!(stream["primary_key"], json!([["id"], ["a", "b"]]));
+        assert_eq!(stream["stream"]["is_resumable"], true);
+        assert_eq!(stream["stream"]["json_schema"], json!({"type": "object"}));
+        for id in ["generation_id", "minimum_generation_id", "sync_id"] {
+            assert!(stream[id].is_u64(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_gone_is_named() {
+        let found = streams(&raw(&json!({"streams": [{"name": "users"}]}))).expect("streams");
+        let failure = configured(&[bound(&found[0])], Some(&[])).expect_err("gone");
+        assert!(failure.message.contains("\"users\""));
+    }
+
+    #[test]
+    fn modes_are_told() {
+        let found = streams(&raw(&json!({"streams": [{"name": ""}]}))).expect("streams");
+        assert_eq!(found[0].recommended_name, "stream");
+        let error =
+            supports(&found[0], &json!({"stream": "", "syncMode": "incremental"})).expect_err("it cannot");
+        assert!(error.contains("full_refresh"));
+    }
+
+    #[test]
+    fn a_counted_key_is_not_told_to_the_source() {
+        let found = streams(&raw(&json!({"streams": [{"name": "events"}]}))).expect("streams");
+        let mut stream = bound(&found[0]);
+        stream.key = vec!["/_meta/row_id".to_owned()];
+        assert!(configured(&[stream], None).expect("a catalog")["streams"][0].get("primary_key").is_none());
+    }
+}

@@ -1,0 +1,240 @@
+//! Hot path: reads one line of a source's output.
+//!
+//! One pass, borrowed, into a plain struct that declares only what is read, so that a member which
+//! nobody uses cannot reject a record. An internally tagged enum would compile and then fail around
+//! raw values at run time (serde-rs/json issue 545).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::Map;
+use serde_json::value::RawValue;
+
+use super::trace::{self, Trace};
+use crate::capture::event::{Answer, Event, LineError, LogLine, Record};
+use crate::json::members::Members;
+use crate::json::text::Text;
+use crate::log::Level;
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow)]
+    record: Option<RecordBody<'a>>,
+    #[serde(borrow)]
+    state: Option<&'a RawValue>,
+    #[serde(borrow)]
+    log: Option<LogBody<'a>>,
+    #[serde(borrow)]
+    trace: Option<Trace<'a>>,
+    #[serde(borrow)]
+    spec: Option<&'a RawValue>,
+    #[serde(borrow)]
+    catalog: Option<&'a RawValue>,
+    #[serde(borrow, rename = "connectionStatus")]
+    status: Option<StatusBody<'a>>,
+    #[serde(borrow)]
+    control: Option<Control<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RecordBody<'a> {
+    #[serde(borrow)]
+    stream: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct LogBody<'a> {
+    #[serde(borrow, default)]
+    level: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    message: Option<Text<'a>>,
+    #[serde(default)]
+    stack_trace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StatusBody<'a> {
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Control<'a> {
+    #[serde(borrow, rename = "connectorConfig")]
+    config: Option<ConnectorConfig<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ConnectorConfig<'a> {
+    #[serde(borrow)]
+    config: &'a RawValue,
+}
+
+/// What a line means.
+pub(super) fn parse(line: &[u8]) -> Result<Event<'_>, LineError> {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let message: Message<'_> = match serde_json::from_slice(line) {
+        Ok(message) => message,
+        Err(error) => return Err(unparsed(line, &error)),
+    };
+    let Some(Text(kind)) = message.kind else { return Err(LineError::NotAMessage) };
+    let missing =
+        |kind: &'static str| LineError::Damaged { kind, stream: None, cause: "it has no content".to_owned() };
+    match &*kind {
+        "RECORD" => record(message.record.ok_or_else(|| missing("RECORD"))?),
+        "STATE" => message.state.map(Event::State).ok_or_else(|| missing("STATE")),
+        "LOG" => Ok(message.log.map_or(Event::Ignored, log)),
+        "TRACE" => Ok(message.trace.map_or(Event::Ignored, trace::event)),
+        "SPEC" => Ok(message.spec.map_or(Event::Ignored, |spec| Event::Answer(Answer::Spec(spec)))),
+        "CATALOG" => {
+            Ok(message.catalog.map_or(Event::Ignored, |catalog| Event::Answer(Answer::Catalog(catalog))))
+        }
+        "CONNECTION_STATUS" => Ok(message.status.map_or(Event::Ignored, status)),
+        "CONTROL" => Ok(message
+            .control
+            .and_then(|control| control.config)
+            .map_or(Event::Ignored, |update| Event::ConfigUpdate(update.config))),
+        "DESTINATION_CATALOG" => Ok(Event::Ignored),
+        _ => Ok(Event::Unknown(kind)),
+    }
+}
+
+fn record(body: RecordBody<'_>) -> Result<Event<'_>, LineError> {
+    if !body.data.get().starts_with('{') {
+        let stream = Some(body.stream.into_owned());
+        return Err(LineError::Damaged { kind: "RECORD", stream, cause: "its data is no object".to_owned() });
+    }
+    let namespace = body.namespace.map(|Text(namespace)| namespace).filter(|namespace| !namespace.is_empty());
+    Ok(Event::Record(Record { stream: body.stream, namespace, data: body.data }))
+}
+
+fn log(body: LogBody<'_>) -> Event<'_> {
+    let level = body.level.and_then(|level| level.parse().ok()).unwrap_or(Level::Info);
+    let mut fields = Map::new();
+    if let Some(stack_trace) = body.stack_trace {
+        fields.insert("stackTrace".to_owned(), stack_trace.into());
+    }
+    Event::Log(LogLine {
+        level,
+        message: body.message.map(|Text(message)| message).unwrap_or_default(),
+        fields,
+    })
+}
+
+fn status(body: StatusBody<'_>) -> Event<'_> {
+    let answer = match &*body.status {
+        "SUCCEEDED" => Ok(()),
+        _ => Err(body.message.unwrap_or_default()),
+    };
+    Event::Answer(Answer::ConnectionStatus(answer))
+}
+
+/// A line that is no message is a log line; one that carried data must not be lost in silence.
+fn unparsed(line: &[u8], error: &serde_json::Error) -> LineError {
+    let kind = ["RECORD", "STATE"].into_iter().find(|kind| has_type(line, kind));
+    let Some(kind) = kind else { return LineError::NotAMessage };
+    // serde's own message can quote a value.
+    let category = format!("{:?}", error.classify()).to_lowercase();
+    LineError::Damaged {
+        kind,
+        stream: stream_of(line),
+        cause: format!("{category} error at byte {}", error.column()),
+    }
+}
+
+/// Whether the text has `"type"`, a colon, and this type.
+fn has_type(line: &[u8], kind: &str) -> bool {
+    memchr::memmem::find_iter(line, b"\"type\"").any(|at| {
+        let rest = line[at + 6..].trim_ascii_start();
+        let rest = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        let rest = rest.and_then(|rest| rest.strip_prefix(b"\""));
+        rest.is_some_and(|rest| rest.starts_with(kind.as_bytes()))
+    })
+}
+
+/// The stream's name, where it stands whole in a damaged line.
+fn stream_of(line: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(line);
+    let record =
+        Members::new(&text).find(|member| member.name == "record").map(|member| member.value.to_owned());
+    let text = record.unwrap_or_else(|| text.into_owned());
+    let at = text.find("\"stream\"")? + 8;
+    let rest = text[at..].trim_start().strip_prefix(':')?.trim_start();
+    let name = rest.strip_prefix('"')?.split('"').next()?;
+    (name.len() < 200).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn damaged(line: &str) -> (String, Option<String>) {
+        match parse(line.as_bytes()) {
+            Err(LineError::Damaged { kind, stream, .. }) => (kind.to_owned(), stream),
+            other => panic!("{other:?} of {line}"),
+        }
+    }
+
+    #[test]
+    fn an_ordinary_record_borrows_from_its_line() {
+        let line = br#"{"type":"RECORD","record":{"stream":"users","data":{"id":1},"emitted_at":"any","namespace":null}}"#;
+        let Ok(Event::Record(record)) = parse(line) else { panic!("a record") };
+        assert!(matches!(record.stream, Cow::Borrowed("users")));
+        assert_eq!(record.namespace, None);
+        assert_eq!(record.data.get(), r#"{"id":1}"#);
+    }
+
+    #[test]
+    fn what_is_no_message_goes_to_the_log() {
+        for line in ["plain text", "", "{}", "[1]", "{\"a\":1}", "{\"type\":null}", "{half", "\"RECORD\""] {
+            assert!(matches!(parse(line.as_bytes()), Err(LineError::NotAMessage)), "{line}");
+        }
+        assert!(matches!(parse(br#"{"type":"DEBUG","message":"x"}"#), Ok(Event::Unknown(_))));
+        assert!(matches!(
+            parse(b"\xef\xbb\xbf{\"type\":\"LOG\",\"log\":{\"level\":\"INFO\",\"message\":\"x\"}}\r"),
+            Ok(Event::Log(_))
+        ));
+    }
+
+    #[test]
+    fn damaged_data_is_never_taken_for_a_log_line() {
+        let whole = r#"{"type": "RECORD", "record": {"stream": "users", "data": {"id": 1}}}"#;
+        for cut in 20..whole.len() {
+            let (kind, _) = damaged(&whole[..cut]);
+            assert_eq!(kind, "RECORD");
+        }
+        assert_eq!(damaged(&whole[..60]).1.as_deref(), Some("users"));
+        assert_eq!(
+            damaged(r#"{"type":"RECORD","record":{"stream":"s","data":null}}"#).1.as_deref(),
+            Some("s")
+        );
+        assert_eq!(damaged(r#"{"type":"RECORD"}"#).0, "RECORD");
+        assert_eq!(damaged(r#"noise{"type":"STATE","state":{}}"#).0, "STATE");
+        assert_eq!(damaged(r#"{"type":"RECORD","record":{"stream":"s","data":{"a":NaN}}}"#).0, "RECORD");
+    }
+
+    proptest! {
+        #[test]
+        fn junk_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn a_changed_byte_never_panics(at: prop::sample::Index, byte: u8) {
+            let mut line = br#"{"type":"TRACE","trace":{"type":"ERROR","emitted_at":1.5,"error":{"message":"m"}}}"#.to_vec();
+            let at = at.index(line.len());
+            line[at] = byte;
+            let _ = parse(&line);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! All that knows Airbyte: how a source is called, and what it prints.
+//!
+//! `message` reads lines, `trace` what they report, `question` the answers to spec, check and
+//! discover; `catalog` and `state` turn the engine's words into Airbyte's files and back.
+
+mod catalog;
+mod message;
+mod question;
+mod resource;
+mod state;
+mod trace;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::capture::event::{Event, LineError};
+use crate::capture::protocol::{
+    Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, Resource, ResourceSpec,
+    Route, StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
+};
+use crate::capture::supervisor::Upstream;
+use crate::failure::Failure;
+use crate::log::Level;
+
+/// An Airbyte source.
+#[derive(Debug, Clone, Default)]
+pub struct Airbyte {}
+
+impl UpstreamProtocol for Airbyte {
+    fn name(&self) -> &'static str {
+        "airbyte"
+    }
+
+    fn environment(&self) -> Vec<(&'static str, Option<&'static str>)> {
+        vec![
+            // Older Java sources tell states by stream only if asked to (airbyte-protocol.md, 1.4).
+            ("USE_STREAM_CAPABLE_STATE", Some("true")),
+            // Inherited, these would move the records away from stdout.
+            ("DATA_CHANNEL_MEDIUM", None),
+            ("DATA_CHANNEL_FORMAT", None),
+            ("DATA_CHANNEL_SOCKET_PATHS", None),
+        ]
+    }
+
+    fn resource_spec(&self) -> ResourceSpec {
+        resource::spec()
+    }
+
+    async fn spec(&self, upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
+        question::spec(upstream).await
+    }
+
+    async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure> {
+        question::check(upstream, config).await
+    }
+
+    async fn discover(&self, upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
+        question::discover(upstream, config).await
+    }
+
+    fn resource(&self, resource_config: &Value) -> Result<Resource, String> {
+        resource::read(resource_config)
+    }
+
+    fn supports(&self, stream: &DiscoveredStream, resource_config: &Value) -> Result<(), String> {
+        catalog::supports(stream, resource_config)
+    }
+
+    fn needs_discovery(&self, carried: &[Option<&Value>]) -> bool {
+        carried.iter().any(Option::is_none)
+    }
+
+    fn read_plan(
+        &self,
+        config: &Value,
+        streams: &[BoundStream],
+        discovered: Option<&[DiscoveredStream]>,
+        state: &StoredState<'_>,
+    ) -> Result<ReadPlan, Failure> {
+        let catalog = catalog::configured(streams, discovered)?;
+        let mut arguments = vec![
+            "read".into(),
+            "--config".into(),
+            Argument::File("config.json"),
+            "--catalog".into(),
+            Argument::File("catalog.json"),
+        ];
+        let mut files = vec![config_file(config), file("catalog.json", catalog.to_string().into_bytes())];
+        if let Some(state) = state::join(state, streams) {
+            arguments.extend(["--state".into(), Argument::File("state.json")]);
+            files.push(file("state.json", state));
+        }
+        Ok(ReadPlan { invocation: Invocation { arguments, files }, routes: routes(streams) })
+    }
+
+    fn parse_line<'line>(&self, line: &'line [u8]) -> Result<Event<'line>, LineError> {
+        message::parse(line)
+    }
+
+    fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
+        state::split(state, streams)
+    }
+
+    fn keeps_state_of_finished_refresh(&self) -> bool {
+        false
+    }
+
+    fn deletion_marker(&self) -> &'static str {
+        "_ab_cdc_deleted_at"
+    }
+
+    fn stderr_line(line: &str) -> Option<(Level, &str)> {
+        let (word, rest) = line.split_once([' ', ':'])?;
+        let level = word.chars().all(|c| c.is_ascii_uppercase()).then(|| word.parse().ok())??;
+        Some((level, rest.trim_start_matches([' ', ':'])))
+    }
+}
+
+/// A stream goes by its namespace and name, and by its name alone where that is enough.
+fn routes(streams: &[BoundStream]) -> Vec<Route> {
+    let mut routes = Vec::with_capacity(streams.len());
+    for (stream, bound) in streams.iter().enumerate() {
+        let route = |namespace: Option<&String>| Route {
+            namespace: namespace.cloned(),
+            name: bound.id.name.clone(),
+            stream,
+        };
+        routes.push(route(bound.id.namespace.as_ref()));
+        let alone = streams.iter().filter(|other| other.id.name == bound.id.name).count() == 1;
+        if alone && bound.id.namespace.is_some() {
+            routes.push(route(None));
+        }
+    }
+    routes
+}
+
+fn config_file(config: &Value) -> PrivateFile {
+    file("config.json", config.to_string().into_bytes())
+}
+
+fn file(name: &'static str, content: Vec<u8>) -> PrivateFile {
+    PrivateFile { name, content }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_before_the_text_is_found() {
+        assert_eq!(Airbyte::stderr_line("WARN: slow"), Some((Level::Warn, "slow")));
+        assert_eq!(Airbyte::stderr_line("INFO starting"), Some((Level::Info, "starting")));
+        assert_eq!(Airbyte::stderr_line("error handling"), None);
+        assert_eq!(Airbyte::stderr_line("usage: main.py"), None);
+    }
+}

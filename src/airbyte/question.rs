@@ -1,0 +1,181 @@
+//! Questions that a source answers once: spec, check and discover.
+//!
+//! The answer is the first message of its type among log lines (airbyte-protocol.md, 1.3). A source
+//! may answer and exit badly, fail with exit 0, or say nothing at all.
+
+use std::ops::ControlFlow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{catalog, config_file, message};
+use crate::capture::event::{Answer, ErrorReport, Event, LineError};
+use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, UpstreamSpec};
+use crate::capture::supervisor::{Ended, Operation, Upstream};
+use crate::failure::{Cause, Failure};
+use crate::log::{self, Level};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    connection_specification: Value,
+    #[serde(default)]
+    documentation_url: Option<String>,
+}
+
+pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
+    let (answer, ended) = ask(upstream, Operation::Spec, None).await?;
+    let text = answer.spec.clone().ok_or_else(|| answer.failure(&ended, Operation::Spec))?;
+    let spec: Spec = serde_json::from_str(text.get())
+        .map_err(|_| unreadable(Operation::Spec, "it has no connectionSpecification"))?;
+    Ok(UpstreamSpec {
+        config_schema: Some(spec.connection_specification),
+        documentation_url: spec.documentation_url,
+    })
+}
+
+pub(super) async fn check(upstream: &Upstream, config: &Value) -> Result<(), Failure> {
+    let (answer, ended) = ask(upstream, Operation::Check, Some(config)).await?;
+    match &answer.status {
+        Some(Ok(())) => Ok(()),
+        Some(Err(message)) => Err(Failure::new(Cause::Config, refused(message))),
+        None => Err(answer.failure(&ended, Operation::Check)),
+    }
+}
+
+pub(super) async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
+    let (answer, ended) = ask(upstream, Operation::Discover, Some(config)).await?;
+    let text = answer.catalog.clone().ok_or_else(|| answer.failure(&ended, Operation::Discover))?;
+    catalog::streams(&text).map_err(|why| unreadable(Operation::Discover, &why))
+}
+
+/// What was heard.
+#[derive(Default)]
+struct Heard {
+    spec: Option<Box<RawValue>>,
+    catalog: Option<Box<RawValue>>,
+    status: Option<Result<(), String>>,
+    error: Option<ErrorReport>,
+}
+
+async fn ask(
+    upstream: &Upstream,
+    operation: Operation,
+    config: Option<&Value>,
+) -> Result<(Heard, Ended), Failure> {
+    let mut invocation = Invocation { arguments: vec![operation.name().into()], files: Vec::new() };
+    if let Some(config) = config {
+        invocation.arguments.extend(["--config".into(), Argument::File("config.json")]);
+        invocation.files.push(config_file(config));
+    }
+    let mut heard = Heard::default();
+    let ended = upstream
+        .run(operation, &invocation, |line| {
+            heard.line(line);
+            ControlFlow::Continue(())
+        })
+        .await?;
+    Ok((heard, ended))
+}
+
+impl Heard {
+    fn line(&mut self, line: &[u8]) {
+        match message::parse(line) {
+            Ok(Event::Answer(Answer::Spec(spec))) => {
+                self.spec.get_or_insert_with(|| spec.to_owned());
+            }
+            Ok(Event::Answer(Answer::Catalog(catalog))) => {
+                self.catalog.get_or_insert_with(|| catalog.to_owned());
+            }
+            Ok(Event::Answer(Answer::ConnectionStatus(status))) => {
+                self.status.get_or_insert(status);
+            }
+            Ok(Event::Error(report)) => {
+                log::upstream(Level::Error, &report.message, report.fields());
+                self.error.get_or_insert(*report);
+            }
+            Ok(Event::Log(line)) => log::upstream(line.level, &line.message, line.fields),
+            Ok(Event::ConfigUpdate(_)) => {
+                tracing::warn!("upstream changed its config; the change is not kept");
+            }
+            Ok(_) | Err(LineError::Damaged { .. }) => {}
+            Err(LineError::NotAMessage) => {
+                let text = String::from_utf8_lossy(line);
+                if !text.trim().is_empty() {
+                    log::upstream(Level::Info, text.trim_end(), Map::new());
+                }
+            }
+        }
+    }
+
+    /// Why there is no answer: what the source reported first, else how it ended.
+    fn failure(&self, ended: &Ended, operation: Operation) -> Failure {
+        if let Some(report) = &self.error {
+            let cause = match report.failure_type.as_deref() {
+                Some("config_error") => Cause::Config,
+                _ => Cause::Upstream,
+            };
+            let mut failure = Failure::new(cause, report.message.clone());
+            failure.fields.extend(report.fields());
+            return failure;
+        }
+        if ended.status.success() {
+            return Failure::new(
+                Cause::UpstreamProtocol,
+                format!(
+                    "{} exited with code 0 and answered nothing to {:?}; is it an Airbyte source?",
+                    ended.program,
+                    operation.name()
+                ),
+            );
+        }
+        ended.failure(operation.name())
+    }
+}
+
+fn unreadable(operation: Operation, why: &str) -> Failure {
+    Failure::new(
+        Cause::UpstreamProtocol,
+        format!("upstream's answer to {:?} cannot be read: {why}", operation.name()),
+    )
+}
+
+/// Python sources print the `repr` of an error, quotes and all (airbyte-protocol.md, 2.6).
+fn refused(message: &str) -> String {
+    let bare = ['\'', '"'].iter().fold(message.trim(), |text, &quote| {
+        text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote)).unwrap_or(text)
+    });
+    if bare.is_empty() {
+        "the connection check failed, and the source did not say why".to_owned()
+    } else {
+        format!("the connection check failed: {bare}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_message_is_told_without_its_quotes() {
+        assert_eq!(refused("\"'no access'\""), "the connection check failed: 'no access'");
+        assert_eq!(refused("'no access'"), "the connection check failed: no access");
+        assert_eq!(refused("plain"), "the connection check failed: plain");
+        assert!(refused("").contains("did not say why"));
+    }
+
+    #[test]
+    fn the_first_answer_counts() {
+        let mut heard = Heard::default();
+        for line in [
+            r#"{"type":"TRACE","trace":{"type":"ERROR","error":{"message":"first"}}}"#,
+            r#"{"type":"TRACE","trace":{"type":"ERROR","error":{"message":"second"}}}"#,
+            r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"FAILED","message":"no"}}"#,
+        ] {
+            heard.line(line.as_bytes());
+        }
+        assert_eq!(heard.error.map(|report| report.message).as_deref(), Some("first"));
+        assert_eq!(heard.status, Some(Err("no".to_owned())));
+    }
+}

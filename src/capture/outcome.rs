@@ -1,0 +1,130 @@
+//! Decides what a finished read means: success, or which failure.
+//!
+//! Success takes exit 0, the end of the output, no failure report, and every stream complete where
+//! upstream tells such things. Exit 0 alone proves nothing (airbyte-protocol.md, 8.1).
+
+use super::event::{ErrorReport, Status};
+use super::protocol::BoundStream;
+use super::pump::Seen;
+use super::supervisor::{Ended, describe_exit};
+use crate::failure::{Cause, Failure};
+
+/// `Ok` where everything was read.
+pub fn decide(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(), Failure> {
+    if let Some(report) = first_cause(&seen.errors) {
+        return Err(reported(report, ended, seen));
+    }
+    if !ended.status.success() {
+        return Err(ended.failure("reading"));
+    }
+    let told = seen.statuses.iter().any(Option::is_some);
+    let unfinished: Vec<String> = streams
+        .iter()
+        .zip(&seen.statuses)
+        .filter(|(_, status)| told && **status != Some(Status::Complete))
+        .map(|(stream, status)| format!("{} ({})", stream.id, how_far(*status)))
+        .collect();
+    if unfinished.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Cause::Upstream,
+        format!(
+            "upstream exited with code 0 but did not read {} to the end; a stream that the source no longer has \
+             must be disabled or discovered again, anything else is tried again from the last checkpoint",
+            unfinished.join(", ")
+        ),
+    ))
+}
+
+/// A report about one stream says more than one about the run.
+fn first_cause(errors: &[ErrorReport]) -> Option<&ErrorReport> {
+    errors.iter().find(|report| report.stream.is_some()).or_else(|| errors.first())
+}
+
+fn reported(report: &ErrorReport, ended: &Ended, seen: &Seen) -> Failure {
+    let message = match &report.stream {
+        Some(stream) if !report.message.contains(stream.as_str()) => {
+            format!("stream {stream:?}: {}", report.message)
+        }
+        _ => report.message.clone(),
+    };
+    let cause =
+        if report.failure_type.as_deref() == Some("config_error") { Cause::Config } else { Cause::Upstream };
+    let mut failure = Failure::new(cause, message).with("exit", describe_exit(ended.status));
+    failure.fields.extend(report.fields());
+    let others: Vec<&str> = seen.errors.iter().filter_map(|other| other.stream.as_deref()).collect();
+    if others.len() > 1 { failure.with("failedStreams", others) } else { failure }
+}
+
+fn how_far(status: Option<Status>) -> &'static str {
+    match status {
+        None => "never begun",
+        Some(Status::Started | Status::Running) => "begun, never completed",
+        Some(Status::Incomplete) => "reported incomplete",
+        Some(Status::Complete) => "complete",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use serde_json::json;
+
+    use super::super::protocol::StreamId;
+    use super::super::stderr::Tail;
+    use super::*;
+
+    fn ended(code: i32) -> Ended {
+        let status = ExitStatus::from_raw(code << 8);
+        Ended { program: "tap".to_owned(), status, cut_short: false, stderr: Tail::default() }
+    }
+
+    fn streams() -> Vec<BoundStream> {
+        ["users", "orders"]
+            .into_iter()
+            .zip(0..)
+            .map(|(name, binding)| BoundStream {
+                binding,
+                id: StreamId { namespace: None, name: name.to_owned() },
+                resource_config: json!({}),
+                key: Vec::new(),
+                schema: json!({}),
+                source_stream: None,
+            })
+            .collect()
+    }
+
+    fn seen(statuses: [Option<Status>; 2], errors: Vec<ErrorReport>) -> Seen {
+        Seen { statuses: statuses.to_vec(), errors, ..Seen::default() }
+    }
+
+    #[test]
+    fn a_source_that_tells_no_status_succeeds_by_its_exit() {
+        assert!(decide(&ended(0), &seen([None, None], Vec::new()), &streams()).is_ok());
+        assert!(decide(&ended(1), &seen([None, None], Vec::new()), &streams()).is_err());
+    }
+
+    #[test]
+    fn exit_0_with_an_unfinished_stream_is_a_failure() {
+        let failure = decide(&ended(0), &seen([Some(Status::Complete), None], Vec::new()), &streams());
+        assert!(failure.expect_err("unfinished").message.contains("orders (never begun)"));
+        let both = [Some(Status::Complete), Some(Status::Complete)];
+        assert!(decide(&ended(0), &seen(both, Vec::new()), &streams()).is_ok());
+    }
+
+    #[test]
+    fn the_report_of_a_stream_comes_before_the_one_of_the_run() {
+        let run = ErrorReport { message: "some streams failed".to_owned(), ..ErrorReport::default() };
+        let stream = ErrorReport {
+            message: "no access".to_owned(),
+            stream: Some("users".to_owned()),
+            ..ErrorReport::default()
+        };
+        let failure =
+            decide(&ended(0), &seen([None, None], vec![run, stream]), &streams()).expect_err("reported");
+        assert_eq!(failure.message, "stream \"users\": no access");
+    }
+}

@@ -1,0 +1,284 @@
+//! Hot path: upstream's lines become documents and checkpoints, in the order in which they came.
+//!
+//! A checkpoint leaves only after every document that was read before it, because both go through
+//! one buffer. The pump reads to the end of the output and notes what it saw; `outcome` decides
+//! afterwards what that means.
+
+use std::collections::BTreeMap;
+
+use tokio::io::AsyncRead;
+
+use super::batch;
+use super::document::Documents;
+use super::event::{Batch, ErrorReport, Event, LineError, Record, Status};
+use super::lines::{Lines, TooLong};
+use super::protocol::{BoundStream, UpstreamProtocol};
+use super::router::Router;
+use super::shutdown::Stop;
+use super::state::CaptureState;
+use super::supervisor::{stopped, unreadable};
+use crate::failure::{Cause, Failure};
+use crate::flow::message::{Checkpoint, ConnectorState, Response};
+use crate::flow::writer::{OutputClosed, Writer};
+use crate::json::repair;
+use crate::log::{self, Level};
+
+/// The longest line of a read. Flow's own limit for one message (flow-protocol.md, 1.5).
+pub const MAX_LINE: usize = 64 * 1024 * 1024;
+/// How many names of unknown streams and message types are remembered, to name each of them once.
+const NAMED: usize = 1_000;
+
+/// What a read left behind besides documents.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The first failure that upstream reported of each stream, and of the run.
+    pub errors: Vec<ErrorReport>,
+    /// Where each stream stands, by position; `None` where upstream never said.
+    pub statuses: Vec<Option<Status>>,
+    /// Documents since the last checkpoint.
+    pub uncommitted: u64,
+    /// All documents.
+    pub documents: u64,
+    /// Records, states and statuses of streams that no binding reads, by name.
+    pub unknown_streams: BTreeMap<String, u64>,
+    /// Messages of types that nobody knows, by type.
+    pub unknown_types: BTreeMap<String, u64>,
+    /// Lines that were made valid before they were read.
+    pub repaired_lines: u64,
+}
+
+/// Moves one read.
+pub struct Pump<'a, P> {
+    /// Who understands the lines.
+    pub protocol: &'a P,
+    /// Where documents and checkpoints go.
+    pub writer: &'a mut Writer,
+    /// The bound streams.
+    pub streams: &'a [BoundStream],
+    /// Which stream a name means.
+    pub router: Router,
+    /// What is kept.
+    pub state: &'a mut CaptureState,
+    /// Makes documents.
+    pub documents: Documents,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+/// What a line asks for beyond what was done with it.
+enum Next {
+    Line,
+    Checkpoint,
+    Batch(Batch),
+}
+
+impl<P: UpstreamProtocol> Pump<'_, P> {
+    /// Reads to the end of the output.
+    pub async fn run(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
+        let mut lines = Lines::new(MAX_LINE);
+        loop {
+            while let Some(line) = lines.next_line().map_err(|error| self.too_long(&error))? {
+                let next = self.line(line)?;
+                self.go_on(next).await?;
+            }
+            self.flush().await?;
+            if lines.fill(output).await.map_err(|error| unreadable(&error))? == 0 {
+                break;
+            }
+        }
+        // A killed upstream leaves half a line; a whole one may merely lack its newline.
+        let rest = lines.take_rest();
+        if !rest.is_empty() {
+            let next = self.line(rest)?;
+            self.go_on(next).await?;
+        }
+        self.flush().await
+    }
+
+    /// Writes a checkpoint with what changed since the last one.
+    pub async fn checkpoint(&mut self) -> Result<(), Failure> {
+        let state = ConnectorState { updated_json: self.state.patch(), merge_patch: true };
+        let checkpoint = Checkpoint { state: Some(state) };
+        self.seen.uncommitted = 0;
+        self.writer
+            .send(&Response { checkpoint: Some(checkpoint), ..Response::default() })
+            .await
+            .map_err(closed)
+    }
+
+    /// Hands over the documents that were made.
+    pub async fn flush(&mut self) -> Result<(), Failure> {
+        self.writer.flush().await.map_err(closed)
+    }
+
+    async fn go_on(&mut self, next: Next) -> Result<(), Failure> {
+        match next {
+            Next::Line if self.writer.is_full() => self.flush().await,
+            Next::Line => Ok(()),
+            Next::Checkpoint => self.checkpoint().await,
+            Next::Batch(batch) => self.batch(&batch).await,
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<Next, Failure> {
+        match self.protocol.parse_line(line) {
+            Ok(event) => self.event(event),
+            Err(first) => match repair::repair(line) {
+                Some(repaired) => {
+                    let event = self.protocol.parse_line(&repaired.text).map_err(|_| first);
+                    match event {
+                        Ok(event) => {
+                            self.seen.repaired_lines += 1;
+                            self.event(event)
+                        }
+                        Err(error) => stray(line, error),
+                    }
+                }
+                None => stray(line, first),
+            },
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) -> Result<Next, Failure> {
+        match event {
+            Event::Record(record) => self.record(&record),
+            Event::State(state) => {
+                let update =
+                    self.protocol.split_state(state, self.streams).map_err(|error| damaged(&error))?;
+                for stream in &update.unbound {
+                    count(&mut self.seen.unknown_streams, stream, "state");
+                }
+                self.state.update(update);
+                return Ok(Next::Checkpoint);
+            }
+            Event::Batch(batch) => return Ok(Next::Batch(batch)),
+            Event::Log(line) => log::upstream(line.level, &line.message, line.fields),
+            Event::Error(report) => self.error(*report),
+            Event::Status(status) => match self.router.find(status.namespace.as_deref(), &status.stream) {
+                Some(stream) => self.seen.statuses[stream] = Some(status.status),
+                None => count(&mut self.seen.unknown_streams, &status.stream, "status"),
+            },
+            Event::ConfigUpdate(_) => tracing::warn!(
+                "upstream changed its config (as it does when a token was renewed); the change is not kept, \
+                 so the next session may have to authenticate again"
+            ),
+            Event::Unknown(kind) => {
+                count(&mut self.seen.unknown_types, &kind, "message type");
+            }
+            Event::Answer(_) | Event::Ignored => {}
+        }
+        Ok(Next::Line)
+    }
+
+    fn record(&mut self, record: &Record<'_>) {
+        let Some(stream) = self.router.find(record.namespace.as_deref(), &record.stream) else {
+            count(&mut self.seen.unknown_streams, &record.stream, "record");
+            return;
+        };
+        self.document(stream, record.data.get());
+    }
+
+    fn document(&mut self, stream: usize, record: &str) {
+        let row_id = self.state.next_row_id(stream);
+        let document = self.documents.document(record, row_id);
+        self.writer.captured(self.streams[stream].binding, document.head, document.tail);
+        self.seen.documents += 1;
+        self.seen.uncommitted += 1;
+    }
+
+    async fn batch(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let stream = self.router.find(None, &batch.stream);
+        for file in &batch.files {
+            let Some(stream) = stream else {
+                count(&mut self.seen.unknown_streams, &batch.stream, "batch");
+                continue;
+            };
+            let mut records = batch::Records::open(file, &batch.stream)?;
+            while let Some(record) = records.next_record()? {
+                self.document(stream, record);
+                if self.writer.is_full() {
+                    self.flush().await?;
+                }
+            }
+            records.remove();
+        }
+        Ok(())
+    }
+
+    /// Keeps the first report of each stream: the last one only says that something failed
+    /// (airbyte-protocol.md, 5.4).
+    fn error(&mut self, report: ErrorReport) {
+        log::upstream(Level::Error, &report.message, report.fields());
+        if !self.seen.errors.iter().any(|seen| seen.stream == report.stream) {
+            self.seen.errors.push(report);
+        }
+    }
+
+    fn too_long(&self, error: &TooLong) -> Failure {
+        let last = self.router.last_stream().map(|stream| self.streams[stream].id.to_string());
+        let near = last
+            .map(|stream| format!("; the last record before it was of stream {stream:?}"))
+            .unwrap_or_default();
+        Failure::new(
+            Cause::UpstreamProtocol,
+            format!(
+                "{error}, which is the largest message that Flow takes{near}; leave out its largest field upstream"
+            ),
+        )
+    }
+}
+
+impl ErrorReport {
+    /// What developers want beside the message.
+    pub fn fields(&self) -> serde_json::Map<String, serde_json::Value> {
+        let facts = [
+            ("stream", &self.stream),
+            ("failureType", &self.failure_type),
+            ("internalMessage", &self.internal_message),
+            ("stackTrace", &self.stack_trace),
+        ];
+        facts
+            .into_iter()
+            .filter_map(|(name, fact)| fact.as_ref().map(|fact| (name.to_owned(), fact.as_str().into())))
+            .collect()
+    }
+}
+
+/// A line that is no message goes to the log; one that held data ends the read.
+fn stray(line: &[u8], error: LineError) -> Result<Next, Failure> {
+    match error {
+        LineError::NotAMessage => {
+            let text = String::from_utf8_lossy(line);
+            let text = text.trim_end();
+            if !text.is_empty() {
+                log::upstream(Level::Info, text, serde_json::Map::new());
+            }
+            Ok(Next::Line)
+        }
+        LineError::Damaged { .. } => Err(damaged(&error)),
+    }
+}
+
+fn damaged(error: &LineError) -> Failure {
+    Failure::new(
+        Cause::UpstreamProtocol,
+        format!(
+            "upstream printed {error}; nothing after the last checkpoint is kept, so that no data is lost"
+        ),
+    )
+}
+
+/// Counts, and names a thing when it is seen first.
+fn count(seen: &mut BTreeMap<String, u64>, name: &str, what: &str) {
+    if let Some(times) = seen.get_mut(name) {
+        *times += 1;
+    } else if seen.len() < NAMED {
+        tracing::warn!(name, "upstream printed a {what} that no binding reads; it is left out");
+        seen.insert(name.to_owned(), 1);
+    }
+}
+
+/// The failure of writing to nobody.
+pub fn closed(_: OutputClosed) -> Failure {
+    stopped(Stop::OutputClosed)
+}

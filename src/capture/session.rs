@@ -1,0 +1,145 @@
+//! The life of one process in front of Flow: requests come one after the other, each gets its
+//! answer, and Open ends it.
+//!
+//! Flow sends a Spec request into every process before the real one (flow-protocol.md, 1.6), so
+//! upstream's specification is asked for once and kept.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::config::{self, ConfigSchema};
+use super::protocol::{UpstreamProtocol, UpstreamSpec};
+use super::pump::closed;
+use super::requests::Requests;
+use super::supervisor::Upstream;
+use crate::failure::{Cause, Failure};
+use crate::flow::codec::Codec;
+use crate::flow::message::{OAuth2, PROTOCOL_VERSION, Request, Response, Spec};
+use crate::flow::writer::Writer;
+use crate::shim::definition::Definition;
+
+/// How long a reader that stalls may take for our last bytes once a stop was asked for.
+const LAST_BYTES: Duration = Duration::from_secs(5);
+
+/// One session.
+pub struct Session<P> {
+    pub(super) protocol: P,
+    pub(super) definition: Definition,
+    pub(super) upstream: Upstream,
+    pub(super) requests: Requests,
+    pub(super) writer: Writer,
+    spec: Option<UpstreamSpec>,
+}
+
+/// Answers requests from `input` on `output` until there are no more, Open has ended, or a stop is
+/// asked for.
+pub async fn serve<P: UpstreamProtocol>(
+    protocol: P,
+    definition: Definition,
+    upstream: Upstream,
+    codec: Codec,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+) -> Result<(), Failure> {
+    let shutdown = upstream.shutdown.clone();
+    let requests = Requests::start(input, codec);
+    let writer = Writer::start(output, codec);
+    let mut session = Session { protocol, definition, upstream, requests, writer, spec: None };
+    let result = session.run().await;
+    // Whatever the result: what was handed over before it must reach Flow.
+    let written = tokio::select! {
+        written = session.writer.finish() => written.map_err(closed),
+        () = async { shutdown.requested().await; tokio::time::sleep(LAST_BYTES).await } => Ok(()),
+    };
+    result.and(written)
+}
+
+impl<P: UpstreamProtocol> Session<P> {
+    async fn run(&mut self) -> Result<(), Failure> {
+        loop {
+            let request = tokio::select! {
+                request = self.requests.next() => request?,
+                why = self.upstream.shutdown.requested() => return Err(super::supervisor::stopped(why)),
+            };
+            let Some(request) = request else { return Ok(()) };
+            let response = match request {
+                Request { open: Some(open), .. } => {
+                    return self.open(open).await.map_err(|f| f.while_doing("capture"));
+                }
+                Request { spec: Some(_), .. } => {
+                    self.answer_spec().await.map_err(|f| f.while_doing("spec"))?
+                }
+                Request { discover: Some(discover), .. } => {
+                    self.discover(&discover).await.map_err(|f| f.while_doing("discover"))?
+                }
+                Request { validate: Some(validate), .. } => {
+                    self.validate(&validate).await.map_err(|f| f.while_doing("validate"))?
+                }
+                Request { apply: Some(apply), .. } => Self::apply(&apply)?,
+                // An acknowledgement of nothing asks for nothing.
+                Request { acknowledge: Some(_), .. } => continue,
+                _ => return Err(Failure::new(Cause::Runtime, "a request asks for nothing that is known")),
+            };
+            self.writer.send(&response).await.map_err(closed)?;
+        }
+    }
+
+    async fn answer_spec(&mut self) -> Result<Response, Failure> {
+        let oauth2 = match &self.definition.oauth2 {
+            Some(oauth2) => Some(oauth2_message(oauth2)?),
+            None => None,
+        };
+        let schema = self.config_schema().await?;
+        let documentation = match &self.definition.documentation_url {
+            Some(url) => url.clone(),
+            None => self.spec.as_ref().and_then(|spec| spec.documentation_url.clone()).unwrap_or_default(),
+        };
+        let resource = self.protocol.resource_spec();
+        let spec = Spec {
+            protocol: PROTOCOL_VERSION,
+            config_schema_json: config::adapt_spec(&schema).to_string().into_bytes(),
+            resource_config_schema_json: resource.schema.to_string().into_bytes(),
+            documentation_url: documentation,
+            oauth2,
+            resource_path_pointers: resource
+                .path_pointers
+                .iter()
+                .map(|&pointer| pointer.to_owned())
+                .collect(),
+        };
+        Ok(Response { spec: Some(spec), ..Response::default() })
+    }
+
+    /// The config schema: the shim's, else upstream's, else one that takes any object.
+    async fn config_schema(&mut self) -> Result<Value, Failure> {
+        if let Some(schema) = &self.definition.config.schema {
+            return Ok(schema.clone());
+        }
+        let spec = match &self.spec {
+            Some(spec) => spec,
+            None => self.spec.insert(self.protocol.spec(&self.upstream).await?),
+        };
+        Ok(spec.config_schema.clone().unwrap_or_else(|| json!({"type": "object"})))
+    }
+
+    /// Reads an endpoint config and holds it against the schema.
+    pub(super) async fn config(&mut self, text: &[u8]) -> Result<Value, Failure> {
+        let config: Value = if text.is_empty() {
+            json!({})
+        } else {
+            serde_json::from_slice(text)
+                .map_err(|_| Failure::new(Cause::Config, "the endpoint config is not JSON"))?
+        };
+        let schema = self.config_schema().await?;
+        ConfigSchema::new(&schema).validate(&config)?;
+        Ok(config)
+    }
+}
+
+fn oauth2_message(oauth2: &Value) -> Result<OAuth2, Failure> {
+    serde_json::from_str(&oauth2.to_string()).map_err(|error| {
+        Failure::new(Cause::Definition, format!("`oauth2` in shim.yaml is not what Flow takes: {error}"))
+    })
+}

@@ -1,0 +1,39 @@
+//! The command line. Types only: what they mean is decided where they are used.
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::dev::install::InstallOptions;
+use crate::dev::record::RecordOptions;
+use crate::dev::replay::ReplayOptions;
+use crate::settings::RunOptions;
+
+/// Runs any open-source Airbyte source or Singer tap behind Estuary Flow's capture protocol.
+#[derive(Debug, Parser)]
+#[command(name = "flow-shim", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; nothing means `run`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to run, where no command is named.
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Be a capture connector: Flow's requests on stdin, responses on stdout
+    Run(RunOptions),
+    /// Install a shim's requirements.txt into a virtual environment beside it
+    Install(InstallOptions),
+    /// Run an upstream and keep a transcript of what it prints
+    Record(RecordOptions),
+    /// Be an upstream that plays a transcript
+    Replay(ReplayOptions),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}

@@ -1,0 +1,153 @@
+//! `flow-shim record`: runs an upstream and keeps a transcript of what it prints.
+//!
+//! It stands between whoever calls a connector and the connector, and changes nothing: with
+//! `command: [flow-shim, record, transcript, --, source-x]` in a shim.yaml, all that Flow asks is
+//! recorded as it happens. The config is never kept. Output may hold secrets all the same (a source
+//! prints its whole config when it renews a token), and records: look before you share it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Map, Value, json};
+
+use super::replay::Call;
+use crate::env;
+use crate::failure::{Cause, Failure};
+
+/// Options of `record`.
+#[derive(Debug, clap::Args)]
+pub struct RecordOptions {
+    /// Where the transcript goes; a relative folder is one of the shim's, where there is a shim
+    pub transcript: PathBuf,
+    /// The upstream command with its arguments
+    #[arg(last = true, required = true, value_name = "UPSTREAM ARGV")]
+    pub upstream: Vec<String>,
+}
+
+/// Records one run; the exit code is upstream's.
+pub fn record(options: RecordOptions) -> Result<u8, Failure> {
+    let folder = match env::get(env::SHIM_DIR) {
+        Some(shim) if options.transcript.is_relative() => Path::new(&shim).join(&options.transcript),
+        _ => options.transcript,
+    };
+    std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+    let call = call(&options.upstream);
+    let name = name(&call);
+    for (source, kept) in [(&call.catalog, "catalog.json"), (&call.state, "state.json")] {
+        if let Some(source) = source {
+            std::fs::copy(source, folder.join(kept)).map_err(|error| failed(source, &error))?;
+        }
+    }
+    let started = jiff::Timestamp::now();
+    let (program, arguments) = options.upstream.split_first().unwrap_or((&name, &[]));
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| Failure::new(Cause::Crash, format!("{program:?} cannot be started: {error}")))?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(Failure::new(Cause::Internal, "upstream was started without pipes"));
+    };
+    let mut kept_stderr = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("stderr.txt"))
+        .map_err(|error| failed(&folder, &error))?;
+    // Where the heading cannot be written, the lines below it will fail and say so.
+    let _ = writeln!(kept_stderr, "== {name}");
+    let errors = std::thread::spawn(move || tee(stderr, &mut kept_stderr, &mut std::io::stderr()));
+    let output = folder.join(&name);
+    let mut kept = File::create(&output).map_err(|error| failed(&output, &error))?;
+    tee(stdout, &mut kept, &mut std::io::stdout().lock()).map_err(|error| failed(&output, &error))?;
+    // A log that could not be kept is no reason to fail the run.
+    let _ = errors.join();
+    let status =
+        child.wait().map_err(|error| Failure::new(Cause::Internal, format!("waiting failed: {error}")))?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let seconds = jiff::Timestamp::now().duration_since(started).as_secs_f64();
+    note(
+        &folder,
+        &name,
+        &json!({"date": started.to_string(), "exit_code": code, "seconds": seconds, "messages": messages(&output)}),
+    )?;
+    Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// The call behind the program's own first arguments, such as `python main.py read …`.
+fn call(argv: &[String]) -> Call {
+    (1..argv.len())
+        .map(|start| Call::of(&argv[start..]))
+        .find(|call| call.is_source)
+        .unwrap_or_else(|| Call::of(argv))
+}
+
+fn name(call: &Call) -> String {
+    let resumed = call.state.is_some();
+    match call.name {
+        Some("read") if resumed => "read-resumed.jsonl".to_owned(),
+        Some(name) if call.is_source || name == "read" => format!("{name}.jsonl"),
+        Some(name) => format!("{name}.json"),
+        None => "other.txt".to_owned(),
+    }
+}
+
+/// Copies as it comes. A reader that goes away ends the passing on, not the keeping.
+fn tee(mut from: impl Read, keep: &mut impl Write, pass: &mut impl Write) -> std::io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        keep.write_all(&buffer[..read])?;
+        pass.write_all(&buffer[..read]).and_then(|()| pass.flush())?;
+    }
+}
+
+/// How many messages of each type a file has.
+fn messages(file: &Path) -> Value {
+    let mut counts: Map<String, Value> = Map::new();
+    for line in std::fs::read(file).unwrap_or_default().split(|byte| *byte == b'\n') {
+        let message = serde_json::from_slice::<Value>(line).unwrap_or_default();
+        if let Some(kind) = message["type"].as_str() {
+            let count = counts.get(kind).and_then(Value::as_u64).unwrap_or(0) + 1;
+            counts.insert(kind.to_owned(), count.into());
+        }
+    }
+    counts.into()
+}
+
+/// Adds what is known of a run to `meta.json`.
+fn note(folder: &Path, name: &str, run: &Value) -> Result<(), Failure> {
+    let file = folder.join("meta.json");
+    let old = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let mut meta = old.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    meta["runs"][name] = run.clone();
+    let text = format!("{meta:#}\n");
+    std::fs::write(&file, text).map_err(|error| failed(&file, &error))
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Cause::Internal, format!("the transcript's {} cannot be written: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_by_what_was_asked() {
+        let of = |text: &str| name(&call(&text.split(' ').map(str::to_owned).collect::<Vec<_>>()));
+        assert_eq!(of("source-x spec"), "spec.jsonl");
+        assert_eq!(of("python main.py read --config c --catalog k"), "read.jsonl");
+        assert_eq!(of("source-x read --config c --catalog k --state s"), "read-resumed.jsonl");
+        assert_eq!(of("tap-x --about --format=json"), "about.json");
+        assert_eq!(of("tap-x --config c --discover"), "discover.json");
+        assert_eq!(of("tap-x --config c --catalog k"), "read.jsonl");
+    }
+}

@@ -1,0 +1,183 @@
+//! Hot path: the only writer of responses.
+//!
+//! Documents pile up in a buffer, which goes to a thread that does nothing but write; two buffers
+//! at most are under way, so a slow reader holds us back instead of filling memory. Blocking writes
+//! on a thread, because making stdout non-blocking would change it for every process that shares it.
+
+use std::io::Write;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::codec::Codec;
+use super::message::Response;
+
+/// A buffer of this size is handed over.
+const FULL: usize = 256 * 1024;
+/// A buffer that one huge document has made larger than this is not kept.
+const KEEP: usize = 2 * 1024 * 1024;
+/// How many buffers may wait for the thread.
+const UNDER_WAY: usize = 2;
+
+/// Nobody reads our output any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nobody reads the capture's output any more")]
+pub struct OutputClosed;
+
+/// Writes responses.
+#[derive(Debug)]
+pub struct Writer {
+    codec: Codec,
+    buffer: Vec<u8>,
+    full: mpsc::Sender<Vec<u8>>,
+    empty: mpsc::UnboundedReceiver<Vec<u8>>,
+    done: oneshot::Receiver<std::io::Result<()>>,
+}
+
+impl Writer {
+    /// Starts the thread that writes to `output`.
+    pub fn start(output: impl Write + Send + 'static, codec: Codec) -> Self {
+        let (full, mut to_write) = mpsc::channel::<Vec<u8>>(UNDER_WAY);
+        let (written, empty) = mpsc::unbounded_channel();
+        let (report, done) = oneshot::channel();
+        let mut output = output;
+        std::thread::spawn(move || {
+            let mut result = Ok(());
+            while let Some(mut buffer) = to_write.blocking_recv() {
+                result = output.write_all(&buffer).and_then(|()| output.flush());
+                if result.is_err() {
+                    break;
+                }
+                if buffer.capacity() <= KEEP {
+                    buffer.clear();
+                    // Where the writer is gone, nobody needs the buffer.
+                    let _ = written.send(buffer);
+                }
+            }
+            // Likewise for the report.
+            let _ = report.send(result);
+        });
+        Self { codec, buffer: Vec::with_capacity(FULL + FULL / 4), full, empty, done }
+    }
+
+    /// Appends a document: `head` and `tail` together are its JSON text.
+    pub fn captured(&mut self, binding: u32, head: &[u8], tail: &[u8]) {
+        match self.codec {
+            Codec::Json => captured_json(&mut self.buffer, binding, head, tail),
+            Codec::Proto => captured_proto(&mut self.buffer, binding, head, tail),
+        }
+    }
+
+    /// Whether the buffer should be handed over before more is appended.
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() >= FULL
+    }
+
+    /// Hands over what was appended. Waits while the reader is slow.
+    pub async fn flush(&mut self) -> Result<(), OutputClosed> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(FULL + FULL / 4));
+        let buffer = std::mem::replace(&mut self.buffer, next);
+        self.full.send(buffer).await.map_err(|_| OutputClosed)
+    }
+
+    /// Appends a response other than a document, and hands everything over.
+    pub async fn send(&mut self, response: &Response) -> Result<(), OutputClosed> {
+        // Every raw JSON text in our responses was parsed or made by us.
+        self.codec.encode(response, &mut self.buffer).map_err(|_| OutputClosed)?;
+        self.flush().await
+    }
+
+    /// Ends once everything that was handed over is written.
+    pub async fn finish(self) -> Result<(), OutputClosed> {
+        let Self { full, done, .. } = self;
+        drop(full);
+        match done.await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(OutputClosed),
+        }
+    }
+}
+
+fn captured_json(buffer: &mut Vec<u8>, binding: u32, head: &[u8], tail: &[u8]) {
+    let mut digits = itoa::Buffer::new();
+    buffer.extend_from_slice(b"{\"captured\":{\"binding\":");
+    buffer.extend_from_slice(digits.format(binding).as_bytes());
+    buffer.extend_from_slice(b",\"doc\":");
+    buffer.extend_from_slice(head);
+    buffer.extend_from_slice(tail);
+    buffer.extend_from_slice(b"}}\n");
+}
+
+/// `Response { captured (6): Captured { binding (1), doc_json (2) } }`, after its length as u32.
+fn captured_proto(buffer: &mut Vec<u8>, binding: u32, head: &[u8], tail: &[u8]) {
+    let document = head.len() + tail.len();
+    let binding_len = if binding == 0 { 0 } else { 1 + varint_len(u64::from(binding)) };
+    let inner = binding_len + 1 + varint_len(document as u64) + document;
+    let message = 1 + varint_len(inner as u64) + inner;
+    // A message over 4 GiB cannot be framed; lines are limited far below that.
+    buffer.extend_from_slice(&u32::try_from(message).unwrap_or(u32::MAX).to_le_bytes());
+    buffer.push(6 << 3 | 2);
+    varint(buffer, inner as u64);
+    if binding != 0 {
+        buffer.push(1 << 3);
+        varint(buffer, u64::from(binding));
+    }
+    buffer.push(2 << 3 | 2);
+    varint(buffer, document as u64);
+    buffer.extend_from_slice(head);
+    buffer.extend_from_slice(tail);
+}
+
+fn varint(buffer: &mut Vec<u8>, value: u64) {
+    prost::encoding::encode_varint(value, buffer);
+}
+
+fn varint_len(value: u64) -> usize {
+    prost::encoding::encoded_len_varint(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::super::message::Captured;
+    use super::*;
+
+    fn oracle(binding: u32, document: &str) -> Response {
+        let doc_json = document.as_bytes().to_vec();
+        Response { captured: Some(Captured { binding, doc_json }), ..Response::default() }
+    }
+
+    proptest! {
+        #[test]
+        fn a_document_is_encoded_as_the_message_would_be(binding: u32, text in ".{0,300}", at in 0_usize..300) {
+            let document = serde_json::to_string(&text).expect("text is JSON");
+            let at = (0..=at.min(document.len())).rev().find(|&at| document.is_char_boundary(at)).unwrap_or(0);
+            let (head, tail) = document.split_at(at);
+            let expected = oracle(binding, &document);
+
+            let mut proto = Vec::new();
+            captured_proto(&mut proto, binding, head.as_bytes(), tail.as_bytes());
+            prop_assert_eq!(proto[..4].to_vec(), u32::try_from(proto.len() - 4).expect("short").to_le_bytes().to_vec());
+            prop_assert_eq!(proto[4..].to_vec(), expected.encode_to_vec());
+
+            let mut json = Vec::new();
+            captured_json(&mut json, binding, head.as_bytes(), tail.as_bytes());
+            prop_assert_eq!(serde_json::from_slice::<Response>(&json).expect("a response"), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_goes_away_is_noticed() {
+        let (reader, output) = std::io::pipe().expect("a pipe");
+        let mut writer = Writer::start(output, Codec::Json);
+        drop(reader);
+        writer.captured(0, b"{}", b"");
+        // The first flush may still find the thread alive.
+        let first = writer.flush().await;
+        assert!(first.is_err() || writer.finish().await.is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! Pure functions on JSON: no input, no output, nothing of ours imported.
+
+pub mod members;
+pub mod pointer;
+pub mod repair;
+pub mod text;

@@ -1,0 +1,93 @@
+//! What `run` was told, resolved: a flag counts before a variable, a variable before `shim.yaml`,
+//! and that before the default.
+
+use std::path::PathBuf;
+
+use crate::capture::shutdown::Shutdown;
+use crate::env;
+use crate::failure::{Cause, Failure};
+use crate::flow::codec::Codec;
+use crate::shim::command::CommandLine;
+use crate::shim::definition::ProtocolName;
+use crate::shim::load;
+use crate::upstream::Connector;
+
+/// How the connector is run.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RunOptions {
+    /// The shim's folder [env: `FLOW_SHIM_DIR`; default: ./ if it holds a shim, else /shim]
+    #[arg(long, value_name = "DIR")]
+    pub shim: Option<PathBuf>,
+
+    /// What upstream speaks; found out by asking it where nothing says so [env: `FLOW_SHIM_PROTOCOL`]
+    #[arg(long, value_enum)]
+    pub protocol: Option<ProtocolName>,
+
+    /// How Flow's messages are framed [env: `FLOW_RUNTIME_CODEC`; default: json]
+    #[arg(long, value_enum)]
+    pub codec: Option<Codec>,
+
+    /// Wait for upstream without limit, as a debugger needs it
+    #[arg(long)]
+    pub no_timeouts: bool,
+
+    /// airbyte-to-flow's spelling of the upstream command, split as a shell would
+    #[arg(long, value_name = "COMMAND", hide = true)]
+    pub connector_entrypoint: Option<String>,
+
+    /// Older Flow runtimes append it; `LOG_LEVEL` counts
+    #[arg(long = "log.level", value_name = "LEVEL", hide = true)]
+    pub log_level: Option<String>,
+
+    /// The upstream command, in place of the shim's; it never passes through a shell
+    #[arg(last = true, value_name = "UPSTREAM ARGV")]
+    pub upstream: Vec<String>,
+}
+
+impl RunOptions {
+    /// The connector that these options, the environment and the shim describe.
+    pub fn resolve(self, shutdown: Shutdown) -> Result<Connector, Failure> {
+        let folder = self.shim.or_else(|| env::get(env::SHIM_DIR).map(PathBuf::from));
+        let shim = load::load(folder.as_deref())?;
+        let mut definition = shim.definition;
+        let entrypoint = self.connector_entrypoint.as_deref().map(split).transpose()?;
+        let atf = entrypoint.is_some();
+        let argv = [Some(self.upstream).filter(|argv| !argv.is_empty()), entrypoint]
+            .into_iter()
+            .flatten()
+            .next()
+            .unwrap_or_else(|| std::mem::take(&mut definition.command));
+        let named = env::get(env::PROTOCOL).map(|name| variable(env::PROTOCOL, &name)).transpose()?;
+        definition.protocol =
+            self.protocol.or(named).or(definition.protocol).or(atf.then_some(ProtocolName::Airbyte));
+        let framed = env::get(env::CODEC).map(|name| variable(env::CODEC, &name)).transpose()?;
+        Ok(Connector {
+            definition,
+            command: CommandLine { argv, folder: shim.folder },
+            limits: !self.no_timeouts,
+            codec: self.codec.or(framed).unwrap_or(Codec::Json),
+            shutdown,
+        })
+    }
+}
+
+fn split(entrypoint: &str) -> Result<Vec<String>, Failure> {
+    shlex::split(entrypoint).filter(|argv| !argv.is_empty()).ok_or_else(|| {
+        Failure::new(
+            Cause::Usage,
+            "--connector-entrypoint is not a command: it is empty, or a quote is not closed",
+        )
+    })
+}
+
+/// Reads a variable that takes one of a few words, as the flag of the same name does.
+fn variable<T: clap::ValueEnum>(name: &str, value: &str) -> Result<T, Failure> {
+    T::from_str(value, true).map_err(|_| {
+        let words: Vec<String> = T::value_variants()
+            .iter()
+            .filter_map(clap::ValueEnum::to_possible_value)
+            .map(|v| v.get_name().to_owned())
+            .collect();
+        Failure::new(Cause::Usage, format!("the variable {name} must be one of {}", words.join(", ")))
+    })
+}

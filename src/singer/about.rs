@@ -1,0 +1,131 @@
+//! `--about`: what an SDK tap tells of its settings. Other taps know no such flag.
+
+use std::ops::ControlFlow;
+
+use serde_json::{Map, Value};
+
+use crate::capture::protocol::{Invocation, UpstreamSpec};
+use crate::capture::supervisor::{Operation, Upstream};
+use crate::failure::Failure;
+
+/// Settings that the SDK adds to nearly every tap (singer-protocol.md, 1.3).
+const BUILT_IN: &[&str] = &[
+    "stream_maps",
+    "stream_map_config",
+    "faker_config",
+    "flattening_enabled",
+    "flattening_max_depth",
+    "flattening_max_key_length",
+    "flattening_separator",
+    "batch_config",
+    "emit_activate_version_messages",
+    "use_singer_decimal",
+];
+/// Parts of names that tell a secret, for taps that mark none.
+const SECRET: &[&str] = &[
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "private_key",
+    "access_key",
+    "credential",
+    "sqlalchemy_url",
+    "connection_string",
+];
+
+pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
+    let invocation =
+        Invocation { arguments: vec!["--about".into(), "--format=json".into()], files: Vec::new() };
+    let mut text = String::new();
+    let ended = upstream
+        .run(Operation::Spec, &invocation, |line| {
+            text.push_str(&String::from_utf8_lossy(line));
+            text.push('\n');
+            ControlFlow::Continue(())
+        })
+        .await?;
+    let about: Option<Value> = text.find('{').and_then(|start| serde_json::from_str(&text[start..]).ok());
+    let settings = about.as_ref().map(|about| &about["settings"]).filter(|settings| settings.is_object());
+    match settings {
+        Some(settings) => Ok(UpstreamSpec { config_schema: Some(schema(settings)), documentation_url: None }),
+        // argparse's own code for an unknown or missing flag: a tap without `--about`.
+        None if ended.status.code() == Some(2) => Ok(UpstreamSpec::default()),
+        None if ended.status.success() => {
+            tracing::warn!("the tap tells no settings; give `config.schema` in shim.yaml for a config form");
+            Ok(UpstreamSpec::default())
+        }
+        None => Err(ended.failure("--about")),
+    }
+}
+
+/// The settings as a config schema that a form can draw.
+fn schema(settings: &Value) -> Value {
+    let mut root = settings.as_object().cloned().unwrap_or_default();
+    root.shift_remove("$schema");
+    root.shift_remove("additionalProperties");
+    root.insert("type".to_owned(), "object".into());
+    let mut defaulted = Vec::new();
+    if let Some(Value::Object(properties)) = root.get_mut("properties") {
+        for (name, property) in properties.iter_mut() {
+            if let Value::Object(property) = property {
+                setting(name, property);
+                if property.contains_key("default") {
+                    defaulted.push(name.clone());
+                }
+            }
+        }
+    }
+    // The tap fills defaults in before it looks what is missing.
+    if let Some(Value::Array(required)) = root.get_mut("required") {
+        required.retain(|name| !defaulted.iter().any(|defaulted| name == defaulted));
+    }
+    Value::Object(root)
+}
+
+fn setting(name: &str, property: &mut Map<String, Value>) {
+    property.shift_remove("writeOnly");
+    let single = property.get("type").and_then(Value::as_array).filter(|types| types.len() == 1);
+    if let Some(only) = single.map(|types| types[0].clone()) {
+        property.insert("type".to_owned(), only);
+    }
+    let text = property.get("type").is_some_and(|types| {
+        types == "string" || types.as_array().is_some_and(|t| t.contains(&"string".into()))
+    });
+    if text && SECRET.iter().any(|part| name.to_ascii_lowercase().contains(part)) {
+        property.entry("secret").or_insert(Value::Bool(true));
+    }
+    if BUILT_IN.contains(&name) {
+        property.insert("advanced".to_owned(), Value::Bool(true));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn settings_become_a_form() {
+        let settings = json!({
+            "$schema": "x", "properties": {
+                "host": {"type": ["string", "null"], "default": "localhost"},
+                "auth_token": {"type": ["string"]},
+                "password": {"type": ["string", "null"], "secret": true, "writeOnly": true},
+                "token_count": {"type": ["integer", "null"]},
+                "stream_maps": {"type": ["object", "null"]},
+            },
+            "required": ["host", "auth_token"],
+        });
+        let schema = schema(&settings);
+        assert_eq!(schema["required"], json!(["auth_token"]));
+        assert_eq!(schema["properties"]["auth_token"], json!({"type": "string", "secret": true}));
+        assert_eq!(schema["properties"]["password"], json!({"type": ["string", "null"], "secret": true}));
+        assert_eq!(schema["properties"]["token_count"], json!({"type": ["integer", "null"]}));
+        assert_eq!(schema["properties"]["stream_maps"]["advanced"], true);
+        assert_eq!(schema["type"], "object");
+    }
+}

@@ -1,0 +1,320 @@
+//! Discovery: a tap's catalog becomes streams.
+
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+
+use serde_json::{Map, Value, json};
+
+use super::resource::{FULL_TABLE, INCREMENTAL};
+use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, PrivateFile, StreamId};
+use crate::capture::supervisor::{Operation, Upstream};
+use crate::failure::{Cause, Failure};
+use crate::log::{self, Level};
+
+/// How many lines of a sync are looked at for schemas, where a tap answers a discovery with one.
+const SYNC_LINES: usize = 10_000;
+
+/// Runs discoveries, and keeps the last one: a validation asks twice for the same.
+#[derive(Debug, Default)]
+pub(super) struct Discovery {
+    last: Mutex<Option<(Value, Vec<DiscoveredStream>)>>,
+}
+
+impl Discovery {
+    pub(super) async fn run(
+        &self,
+        upstream: &Upstream,
+        config: &Value,
+    ) -> Result<Vec<DiscoveredStream>, Failure> {
+        if let Some((of, streams)) = &*self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+            && of == config
+        {
+            return Ok(streams.clone());
+        }
+        let streams = discover(upstream, config).await?;
+        *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Some((config.clone(), streams.clone()));
+        Ok(streams)
+    }
+}
+
+async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
+    let invocation = Invocation {
+        arguments: vec!["--config".into(), Argument::File("config.json"), "--discover".into()],
+        files: vec![PrivateFile { name: "config.json", content: config.to_string().into_bytes() }],
+    };
+    let mut answer = Answer::default();
+    let ended = upstream.run(Operation::Discover, &invocation, |line| answer.line(line)).await?;
+    if !ended.status.success() && !ended.cut_short {
+        return Err(ended.failure("discover"));
+    }
+    let entries = answer.entries().ok_or_else(|| {
+        let program = &ended.program;
+        Failure::new(
+            Cause::UpstreamProtocol,
+            format!("{program} printed no catalog when asked to --discover; is it a Singer tap?"),
+        )
+    })?;
+    Ok(streams(entries))
+}
+
+/// What a tap prints when asked to discover: a catalog over many lines, or, where it does not know
+/// the flag, a whole sync (tap-fixerio; singer-protocol.md, 1.1).
+#[derive(Default)]
+struct Answer {
+    text: Vec<u8>,
+    schemas: Vec<Value>,
+    is_sync: bool,
+    lines: usize,
+}
+
+impl Answer {
+    fn line(&mut self, line: &[u8]) -> ControlFlow<()> {
+        if self.text.is_empty() && !self.is_sync {
+            if line.trim_ascii().is_empty() {
+                return ControlFlow::Continue(());
+            }
+            let message = serde_json::from_slice::<Value>(line).ok();
+            self.is_sync = message.is_some_and(|message| message["type"].is_string());
+            if !self.is_sync && !line.trim_ascii_start().starts_with(b"{") {
+                log::upstream(Level::Warn, String::from_utf8_lossy(line).trim_end(), Map::new());
+                return ControlFlow::Continue(());
+            }
+        }
+        if !self.is_sync {
+            self.text.extend_from_slice(line);
+            self.text.push(b'\n');
+            return ControlFlow::Continue(());
+        }
+        self.lines += 1;
+        if let Ok(message) = serde_json::from_slice::<Value>(line)
+            && message["type"] == "SCHEMA"
+            && !self.schemas.iter().any(|seen| seen["stream"] == message["stream"])
+        {
+            self.schemas.push(message);
+        }
+        if self.lines >= SYNC_LINES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn entries(self) -> Option<Vec<Value>> {
+        if self.is_sync {
+            tracing::warn!(
+                "the tap knows no discovery and ran a sync instead; its streams are those that it printed"
+            );
+            let entry = |schema: Value| {
+                json!({
+                    "tap_stream_id": schema["stream"], "stream": schema["stream"], "schema": schema["schema"],
+                    "key_properties": schema["key_properties"],
+                })
+            };
+            return Some(self.schemas.into_iter().map(entry).collect());
+        }
+        let mut catalog: Value = serde_json::from_slice(&self.text).ok()?;
+        match catalog["streams"].take() {
+            Value::Array(streams) => Some(streams),
+            _ => None,
+        }
+    }
+}
+
+fn streams(entries: Vec<Value>) -> Vec<DiscoveredStream> {
+    let mut streams: Vec<DiscoveredStream> = entries.into_iter().filter_map(discovered).collect();
+    // MySQL taps say of every table that it is not selected by default, which says nothing.
+    if streams.iter().all(|stream| !stream.enabled) {
+        for stream in &mut streams {
+            stream.enabled = true;
+        }
+    }
+    streams
+}
+
+/// One stream of a catalog; `None` where it has no name.
+pub(super) fn discovered(raw: Value) -> Option<DiscoveredStream> {
+    let entry = Entry(&raw);
+    let name = entry.id()?.to_owned();
+    let method = entry.method();
+    let mut resource_config = json!({
+        "tap_stream_id": name, "stream": raw["stream"].as_str().unwrap_or(&name), "replication_method": method,
+    });
+    if method == INCREMENTAL
+        && let Some(key) = entry.replication_key().or_else(|| entry.valid_replication_keys().first().copied())
+    {
+        resource_config["replication_key"] = json!(key);
+    }
+    Some(DiscoveredStream {
+        id: StreamId { namespace: None, name: name.clone() },
+        recommended_name: name.clone(),
+        resource_config,
+        resource_path: vec![name],
+        key: entry.key().into_iter().map(|column| vec![column.to_owned()]).collect(),
+        schema: entry.readable_schema(),
+        enabled: entry.root_metadata()["selected-by-default"] != false
+            && entry.root_metadata()["inclusion"] != "unsupported",
+        source_stream: Some(raw),
+    })
+}
+
+/// Whether a record schema has this column.
+pub(super) fn has_column(schema: &Value, name: &str) -> bool {
+    schema["properties"].get(name).is_some()
+}
+
+/// A catalog entry, as the families write it.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a>(pub(super) &'a Value);
+
+impl<'a> Entry<'a> {
+    pub(super) fn id(self) -> Option<&'a str> {
+        self.0["tap_stream_id"].as_str().or_else(|| self.0["stream"].as_str())
+    }
+
+    /// The metadata of the stream itself; null where there is none.
+    pub(super) fn root_metadata(self) -> &'a Value {
+        self.metadata(<[Value]>::is_empty).unwrap_or(&Value::Null)
+    }
+
+    fn metadata(self, of: impl Fn(&[Value]) -> bool) -> Option<&'a Value> {
+        let items = self.0["metadata"].as_array()?;
+        items
+            .iter()
+            .find(|item| item["breadcrumb"].as_array().is_some_and(|b| of(b)))
+            .map(|item| &item["metadata"])
+    }
+
+    /// The only method that the tap can use; some write an object with a reason, some an empty text
+    /// for none (singer-protocol.md, 2.2).
+    pub(super) fn forced_method(self) -> Option<&'a str> {
+        let forced = &self.root_metadata()["forced-replication-method"];
+        let forced = if forced.is_object() { &forced["replication-method"] } else { forced };
+        forced.as_str().filter(|method| !method.is_empty())
+    }
+
+    pub(super) fn valid_replication_keys(self) -> Vec<&'a str> {
+        self.root_metadata()["valid-replication-keys"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
+    }
+
+    pub(super) fn replication_key(self) -> Option<&'a str> {
+        let own = self.0["replication_key"].as_str();
+        own.or_else(|| self.root_metadata()["replication-key"].as_str()).filter(|key| !key.is_empty())
+    }
+
+    /// The method that a new binding gets. A log is never chosen for a user: it needs a set-up.
+    fn method(self) -> &'a str {
+        let own = self.0["replication_method"].as_str().filter(|method| !method.is_empty());
+        self.forced_method().or(own).unwrap_or(match self.valid_replication_keys().len() {
+            1 => INCREMENTAL,
+            _ => FULL_TABLE,
+        })
+    }
+
+    /// The key columns, wherever the family keeps them.
+    fn key(self) -> Vec<&'a str> {
+        let columns = |key: &'a Value| -> Vec<&'a str> {
+            match key {
+                Value::String(column) => vec![column],
+                _ => key.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
+            }
+        };
+        let root = self.root_metadata();
+        [&self.0["key_properties"], &root["table-key-properties"], &root["view-key-properties"]]
+            .into_iter()
+            .map(columns)
+            .find(|key| !key.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// The record schema without fields that the tap cannot send.
+    fn readable_schema(self) -> Value {
+        let mut schema = self.0["schema"].clone();
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.retain(|name, property| {
+                let told = self.metadata(|breadcrumb| breadcrumb == [json!("properties"), json!(name)]);
+                property["inclusion"] != "unsupported"
+                    && told.is_none_or(|told| told["inclusion"] != "unsupported")
+            });
+        }
+        if schema.is_object() { schema } else { json!({"type": "object"}) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(text: &str) -> Option<Vec<Value>> {
+        let mut answer = Answer::default();
+        for line in text.lines() {
+            if answer.line(line.as_bytes()).is_break() {
+                break;
+            }
+        }
+        answer.entries()
+    }
+
+    #[test]
+    fn a_catalog_over_many_lines_behind_a_banner_is_read() {
+        assert_eq!(
+            answered("Welcome!\n\n{\n \"streams\": [\n {\"tap_stream_id\": \"a\"}\n ]\n}\n").map(|e| e.len()),
+            Some(1)
+        );
+        assert!(answered("").is_none());
+        assert!(answered("{\"other\": 1}").is_none());
+    }
+
+    #[test]
+    fn a_sync_in_place_of_a_catalog_gives_its_schemas() {
+        let text = "{\"type\":\"SCHEMA\",\"stream\":\"rates\",\"schema\":{\"properties\":{\"date\":{\"type\":\"string\"}}},\"key_properties\":[\"date\"]}\n{\"type\":\"RECORD\",\"stream\":\"rates\",\"record\":{}}\n";
+        let found = streams(answered(text).expect("entries"));
+        assert_eq!(found[0].id.name, "rates");
+        assert_eq!(found[0].key, [vec!["date".to_owned()]]);
+    }
+
+    #[test]
+    fn methods_are_chosen_with_care() {
+        let method = |entry: Value| discovered(entry).expect("a stream").resource_config;
+        let root = |metadata: Value| json!([{"breadcrumb": [], "metadata": metadata}]);
+        let forced =
+            method(json!({"tap_stream_id": "a", "metadata": root(json!({"forced-replication-method": ""}))}));
+        assert_eq!(forced["replication_method"], "FULL_TABLE");
+        let single = method(
+            json!({"tap_stream_id": "a", "metadata": root(json!({"valid-replication-keys": ["at"]}))}),
+        );
+        assert_eq!(
+            (&single["replication_method"], &single["replication_key"]),
+            (&json!("INCREMENTAL"), &json!("at"))
+        );
+        let own = method(
+            json!({"tap_stream_id": "a", "replication_method": "INCREMENTAL", "replication_key": "x"}),
+        );
+        assert_eq!(own["replication_key"], "x");
+    }
+
+    #[test]
+    fn unsupported_fields_and_streams_are_left_out() {
+        let stream = discovered(json!({
+            "tap_stream_id": "a", "key_properties": null,
+            "schema": {"properties": {"x": {}, "y": {"inclusion": "unsupported"}, "z": {}}},
+            "metadata": [
+                {"breadcrumb": [], "metadata": {"table-key-properties": ["x"], "selected-by-default": false}},
+                {"breadcrumb": ["properties", "z"], "metadata": {"inclusion": "unsupported"}},
+            ],
+        }))
+        .expect("a stream");
+        assert_eq!(stream.schema["properties"], json!({"x": {}}));
+        assert_eq!(stream.key, [vec!["x".to_owned()]]);
+        assert!(!stream.enabled);
+    }
+
+    #[test]
+    fn a_tap_that_deselects_everything_says_nothing() {
+        let entry = |name: &str| json!({"tap_stream_id": name, "metadata": [{"breadcrumb": [], "metadata": {"selected-by-default": false}}]});
+        assert!(streams(vec![entry("a"), entry("b")]).iter().all(|stream| stream.enabled));
+        let mixed = streams(vec![entry("a"), json!({"tap_stream_id": "b"})]);
+        assert_eq!(mixed.iter().map(|stream| stream.enabled).collect::<Vec<_>>(), [false, true]);
+    }
+}

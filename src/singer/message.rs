@@ -1,0 +1,204 @@
+//! Hot path: reads one line of a tap's output.
+//!
+//! One pass, borrowed, into a plain struct that declares only what is read. Types count in any case,
+//! as the specification has them.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::capture::event::{Batch, Event, LineError, Record};
+use crate::json::text::Text;
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    stream: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    record: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
+    #[serde(default)]
+    encoding: Option<Encoding>,
+    #[serde(default)]
+    manifest: Option<Vec<String>>,
+    /// The older BATCH of pipelinewise taps names one file here.
+    #[serde(default)]
+    filepath: Option<String>,
+    #[serde(default)]
+    format: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Encoding {
+    #[serde(default)]
+    format: Option<String>,
+}
+
+/// What a line means.
+pub(super) fn parse(line: &[u8]) -> Result<Event<'_>, LineError> {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let message: Message<'_> = serde_json::from_slice(line).map_err(|error| unparsed(line, &error))?;
+    let Some(kind) = &message.kind else { return Err(LineError::NotAMessage) };
+    if kind.eq_ignore_ascii_case("RECORD") {
+        return record(message);
+    }
+    if kind.eq_ignore_ascii_case("STATE") {
+        return message.value.map(Event::State).ok_or_else(|| damaged("STATE", None, "it has no value"));
+    }
+    if kind.eq_ignore_ascii_case("BATCH") {
+        return batch(message);
+    }
+    if kind.eq_ignore_ascii_case("SCHEMA") || kind.eq_ignore_ascii_case("ACTIVATE_VERSION") {
+        return Ok(Event::Ignored);
+    }
+    Ok(message.kind.map_or(Event::Ignored, |Text(kind)| Event::Unknown(kind)))
+}
+
+fn record(message: Message<'_>) -> Result<Event<'_>, LineError> {
+    match (message.stream, message.record) {
+        (Some(Text(stream)), Some(data)) if data.get().starts_with('{') => {
+            Ok(Event::Record(Record { stream, namespace: None, data }))
+        }
+        (stream, _) => {
+            Err(damaged("RECORD", stream.as_deref(), "it lacks a stream or an object as its record"))
+        }
+    }
+}
+
+/// Files of JSON lines are read; columns in other forms would need libraries for each.
+fn batch(message: Message<'_>) -> Result<Event<'_>, LineError> {
+    let Some(Text(stream)) = message.stream else { return Err(damaged("BATCH", None, "it names no stream")) };
+    let format = message.encoding.and_then(|encoding| encoding.format).or(message.format);
+    match format.as_deref() {
+        None | Some("jsonl") => {}
+        Some(_) => {
+            let cause = "its files are not JSON lines; set batch_config.encoding.format to jsonl, or remove batch_config";
+            return Err(damaged("BATCH", Some(&stream), cause));
+        }
+    }
+    let manifest = message.manifest.or(message.filepath.map(|path| vec![path]));
+    let files = manifest.unwrap_or_default().iter().map(|uri| local(uri)).collect::<Option<Vec<_>>>();
+    let cause = "its files are not local; set batch_config.storage.root to file://…, or remove batch_config";
+    let files = files.ok_or_else(|| damaged("BATCH", Some(&stream), cause))?;
+    Ok(Event::Batch(Batch { stream: stream.into_owned(), files }))
+}
+
+/// The path of a `file://` URI or a plain path. The SDK does not escape its URIs
+/// (singer-protocol.md, 3.6; fixture meltanolabs-tap-postgres-batch).
+fn local(uri: &str) -> Option<PathBuf> {
+    let path = match uri.split_once("://") {
+        Some(("file", path)) => path,
+        Some(_) => return None,
+        None => uri,
+    };
+    Some(PathBuf::from(path))
+}
+
+fn damaged(kind: &'static str, stream: Option<&str>, cause: &str) -> LineError {
+    LineError::Damaged { kind, stream: stream.map(str::to_owned), cause: cause.to_owned() }
+}
+
+/// A line that is no message is a log line; one that carried data must not be lost in silence.
+fn unparsed(line: &[u8], error: &serde_json::Error) -> LineError {
+    let kind = ["RECORD", "STATE", "BATCH"].into_iter().find(|kind| has_type(line, kind));
+    let Some(kind) = kind else { return LineError::NotAMessage };
+    // serde's own message can quote a value.
+    let category = format!("{:?}", error.classify()).to_lowercase();
+    damaged(kind, stream_of(line).as_deref(), &format!("{category} error at byte {}", error.column()))
+}
+
+/// Whether the text has `"type"`, a colon, and this type, in any case.
+fn has_type(line: &[u8], kind: &str) -> bool {
+    memchr::memmem::find_iter(line, b"\"type\"").any(|at| {
+        let rest = line[at + 6..].trim_ascii_start();
+        let rest = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        let rest = rest.and_then(|rest| rest.strip_prefix(b"\""));
+        rest.and_then(|rest| rest.get(..kind.len()))
+            .is_some_and(|word| word.eq_ignore_ascii_case(kind.as_bytes()))
+    })
+}
+
+/// The stream's name, where it stands whole in a damaged line.
+fn stream_of(line: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(line);
+    let rest = text.split_once("\"stream\"")?.1.trim_start().strip_prefix(':')?.trim_start();
+    let name = rest.strip_prefix('"')?.split('"').next()?;
+    (name.len() < 200).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_ordinary_record_borrows_from_its_line() {
+        let line = br#"{"type": "record", "stream": "users", "record": {"id": 1}, "time_extracted": 7, "version": "x"}"#;
+        let Ok(Event::Record(record)) = parse(line) else { panic!("a record") };
+        assert!(matches!(record.stream, Cow::Borrowed("users")));
+        assert_eq!(record.data.get(), r#"{"id": 1}"#);
+    }
+
+    #[test]
+    fn each_type_has_its_meaning() {
+        assert!(matches!(parse(br#"{"type":"STATE","value":{}}"#), Ok(Event::State(_))));
+        assert!(matches!(parse(br#"{"type":"SCHEMA","stream":"s","schema":{}}"#), Ok(Event::Ignored)));
+        assert!(matches!(parse(br#"{"type":"NEWS"}"#), Ok(Event::Unknown(_))));
+        for line in ["progress 10%", "{}", "{\"a\":1}", "[]", "\u{feff}x"] {
+            assert!(matches!(parse(line.as_bytes()), Err(LineError::NotAMessage)), "{line}");
+        }
+    }
+
+    #[test]
+    fn batches_name_local_files_of_json_lines() {
+        let line = br#"{"type":"BATCH","stream":"s","encoding":{"format":"jsonl","compression":"gzip"},"manifest":["file:///a b/c%20d.gz","/x"]}"#;
+        let Ok(Event::Batch(batch)) = parse(line) else { panic!("a batch") };
+        assert_eq!(batch.files, [PathBuf::from("/a b/c%20d.gz"), PathBuf::from("/x")]);
+        for line in [
+            r#"{"type":"BATCH","stream":"s","encoding":{"format":"parquet"},"manifest":["file:///a"]}"#,
+            r#"{"type":"BATCH","stream":"s","encoding":{"format":"jsonl"},"manifest":["s3://a"]}"#,
+        ] {
+            assert!(
+                matches!(parse(line.as_bytes()), Err(LineError::Damaged { kind: "BATCH", .. })),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn damaged_data_is_never_taken_for_a_log_line() {
+        let whole = r#"{"type": "RECORD", "stream": "users", "record": {"id": 1}}"#;
+        for cut in 20..whole.len() {
+            assert!(
+                matches!(parse(&whole.as_bytes()[..cut]), Err(LineError::Damaged { kind: "RECORD", .. })),
+                "{cut}"
+            );
+        }
+        for line in [r#"{"type":"RECORD","stream":"s","record":null}"#, r#"{"type":"RECORD","record":{}}"#] {
+            assert!(matches!(parse(line.as_bytes()), Err(LineError::Damaged { .. })), "{line}");
+        }
+        assert_eq!(stream_of(&whole.as_bytes()[..50]).as_deref(), Some("users"));
+    }
+
+    proptest! {
+        #[test]
+        fn junk_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn a_changed_byte_never_panics(at: prop::sample::Index, byte: u8) {
+            let mut line = br#"{"type":"BATCH","stream":"s","encoding":{"format":"jsonl"},"manifest":["file:///a"]}"#.to_vec();
+            let at = at.index(line.len());
+            line[at] = byte;
+            let _ = parse(&line);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! All that knows Singer: how a tap is called, and what it prints.
+//!
+//! `message` reads lines; `about` and `catalog` read what a tap tells of itself; `selection` and
+//! `state` turn the engine's words into Singer's files and back; `routes` finds the names under
+//! which a tap prints its streams.
+
+mod about;
+mod catalog;
+mod message;
+mod resource;
+mod routes;
+mod selection;
+mod state;
+mod stderr;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::capture::event::{Event, LineError};
+use crate::capture::protocol::{
+    Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, Resource, ResourceSpec,
+    StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
+};
+use crate::capture::supervisor::Upstream;
+use crate::failure::{Cause, Failure};
+use crate::log::Level;
+use crate::shim::definition::{CatalogFlag, SingerSection};
+
+/// A Singer tap.
+#[derive(Debug, Default)]
+pub struct Singer {
+    settings: SingerSection,
+    discovery: catalog::Discovery,
+}
+
+impl Singer {
+    /// A tap with these settings.
+    pub fn new(settings: SingerSection) -> Self {
+        Self { settings, discovery: catalog::Discovery::default() }
+    }
+}
+
+impl UpstreamProtocol for Singer {
+    fn name(&self) -> &'static str {
+        "singer"
+    }
+
+    fn environment(&self) -> Vec<(&'static str, Option<&'static str>)> {
+        // Several taps take naive times for local ones, or open files in the locale's encoding
+        // (singer-protocol.md, 1.4).
+        vec![("TZ", Some("UTC")), ("LANG", Some("C.UTF-8")), ("LC_ALL", Some("C.UTF-8"))]
+    }
+
+    fn resource_spec(&self) -> ResourceSpec {
+        resource::spec()
+    }
+
+    async fn spec(&self, upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
+        about::spec(upstream).await
+    }
+
+    /// Singer has no check; a tap that can discover can connect.
+    async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure> {
+        self.discovery.run(upstream, config).await.map(drop)
+    }
+
+    async fn discover(&self, upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
+        self.discovery.run(upstream, config).await
+    }
+
+    fn resource(&self, resource_config: &Value) -> Result<Resource, String> {
+        resource::read(resource_config)
+    }
+
+    fn supports(&self, stream: &DiscoveredStream, resource_config: &Value) -> Result<(), String> {
+        resource::supports(stream, resource_config)
+    }
+
+    /// A tap wants its whole catalog back, as fresh as can be (singer-protocol.md, 2.3 and 4.7).
+    fn needs_discovery(&self, _: &[Option<&Value>]) -> bool {
+        true
+    }
+
+    fn read_plan(
+        &self,
+        config: &Value,
+        streams: &[BoundStream],
+        discovered: Option<&[DiscoveredStream]>,
+        state: &StoredState<'_>,
+    ) -> Result<ReadPlan, Failure> {
+        let discovered = discovered.ok_or_else(|| {
+            Failure::new(Cause::Internal, "a tap cannot be read without a discovery before it")
+        })?;
+        let catalog = selection::catalog(streams, discovered)?;
+        let flag = match self.settings.catalog_flag {
+            CatalogFlag::Properties => "--properties",
+            CatalogFlag::Auto | CatalogFlag::Catalog => "--catalog",
+        };
+        let mut arguments = vec![
+            "--config".into(),
+            Argument::File("config.json"),
+            flag.into(),
+            Argument::File("catalog.json"),
+        ];
+        let mut files = vec![
+            PrivateFile { name: "config.json", content: config.to_string().into_bytes() },
+            PrivateFile { name: "catalog.json", content: catalog.to_string().into_bytes() },
+        ];
+        if let Some(content) = state::join(state, streams) {
+            arguments.extend(["--state".into(), Argument::File("state.json")]);
+            files.push(PrivateFile { name: "state.json", content });
+        }
+        Ok(ReadPlan {
+            invocation: Invocation { arguments, files },
+            routes: routes::routes(streams, discovered),
+        })
+    }
+
+    fn parse_line<'line>(&self, line: &'line [u8]) -> Result<Event<'line>, LineError> {
+        message::parse(line)
+    }
+
+    fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
+        state::split(state, streams)
+    }
+
+    fn keeps_state_of_finished_refresh(&self) -> bool {
+        true
+    }
+
+    fn deletion_marker(&self) -> &'static str {
+        "_sdc_deleted_at"
+    }
+
+    fn stderr_line(line: &str) -> Option<(Level, &str)> {
+        stderr::level(line)
+    }
+}

@@ -1,0 +1,245 @@
+//! The catalog that a read gets: the whole discovered one, with what is chosen marked in every place
+//! where a family of taps looks (singer-protocol.md, 2.2 to 2.5).
+//!
+//! Entries are never left out: SDK taps need the entry of a parent even when only its child is read.
+
+use serde_json::{Map, Value, json};
+
+use super::catalog::{Entry, has_column};
+use super::resource::{self, INCREMENTAL, LOG_BASED};
+use crate::capture::protocol::{BoundStream, DiscoveredStream};
+use crate::failure::{Cause, Failure};
+
+/// The column by which meltanolabs-tap-postgres keeps its place in the log; without it, each run
+/// reads all of the log again (singer-protocol.md, 2.4).
+const LSN: &str = "_sdc_lsn";
+
+pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> Result<Value, Failure> {
+    if let Some(gone) = streams.iter().find(|stream| !discovered.iter().any(|found| found.id == stream.id)) {
+        return Err(Failure::new(
+            Cause::Config,
+            format!(
+                "the tap has no stream {:?} any more; disable its binding, or discover again",
+                gone.id.name
+            ),
+        ));
+    }
+    let mut entries = Vec::with_capacity(discovered.len());
+    for found in discovered {
+        let mut entry = found.source_stream.clone().unwrap_or_else(|| json!({}));
+        let chosen = streams.iter().find(|stream| stream.id == found.id);
+        select(&mut entry, chosen.is_some());
+        if let Some(stream) = chosen {
+            replicate(&mut entry, stream)
+                .map_err(|why| Failure::new(Cause::Config, format!("stream {:?}: {why}", stream.id.name)))?;
+        }
+        entries.push(entry);
+    }
+    tell_apart(&mut entries, streams);
+    Ok(json!({ "streams": entries }))
+}
+
+/// Marks a stream and its fields. Booleans, because `"false"` selects (surprise 29).
+fn select(entry: &mut Value, chosen: bool) {
+    let bare = !entry["metadata"].is_array();
+    root(entry).insert("selected".to_owned(), chosen.into());
+    if bare && let Some(schema) = entry.get_mut("schema").and_then(Value::as_object_mut) {
+        // The oldest taps look here.
+        schema.insert("selected".to_owned(), chosen.into());
+    }
+    if !chosen {
+        return;
+    }
+    let unsupported: Vec<Value> = entry["schema"]["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, property)| property["inclusion"] == "unsupported")
+        .map(|(name, _)| json!(["properties", name]))
+        .collect();
+    for item in entry["metadata"].as_array_mut().into_iter().flatten() {
+        let field = item["breadcrumb"].as_array().is_some_and(|breadcrumb| !breadcrumb.is_empty());
+        let readable =
+            item["metadata"]["inclusion"] != "unsupported" && !unsupported.contains(&item["breadcrumb"]);
+        if field && readable && item["metadata"].is_object() {
+            item["metadata"]["selected"] = json!(true);
+        }
+    }
+}
+
+/// Writes method and key twice: SDK taps read the entry, older ones the metadata.
+fn replicate(entry: &mut Value, stream: &BoundStream) -> Result<(), String> {
+    let method = resource::method(&stream.resource_config)?;
+    let known = Entry(entry);
+    let discovered = known.replication_key().or_else(|| known.valid_replication_keys().first().copied());
+    let key = resource::replication_key(&stream.resource_config).map(str::to_owned);
+    let key = key.or_else(|| match method {
+        INCREMENTAL => discovered.map(str::to_owned),
+        LOG_BASED if is_sdk(entry) && (has_column(&entry["schema"], LSN) || has_log_columns(entry)) => {
+            Some(LSN.to_owned())
+        }
+        _ => None,
+    });
+    let view = Entry(entry).root_metadata()["is-view"] == true;
+    let metadata = root(entry);
+    metadata.insert("replication-method".to_owned(), method.into());
+    if let Some(key) = &key {
+        metadata.insert("replication-key".to_owned(), key.as_str().into());
+    }
+    // A view has no key of its own; this is the only way to give it one.
+    let columns: Vec<&str> = stream.key.iter().filter_map(|step| step.strip_prefix('/')).collect();
+    if view && !columns.iter().any(|column| column.contains('/')) {
+        metadata.entry("view-key-properties").or_insert_with(|| json!(columns));
+    }
+    entry["replication_method"] = json!(method);
+    if let Some(key) = key {
+        entry["replication_key"] = json!(key);
+    }
+    Ok(())
+}
+
+/// SDK taps write these on the entry; others keep them in metadata.
+fn is_sdk(entry: &Value) -> bool {
+    entry.get("key_properties").is_some() && entry["tap_stream_id"] == entry["stream"]
+}
+
+/// Taps that add log columns while they read do not show them in the catalog.
+fn has_log_columns(entry: &Value) -> bool {
+    let root = Entry(entry).root_metadata();
+    root.get("schema-name").is_some() || entry["replication_method"] == LOG_BASED
+}
+
+/// Two tables of one name would print one stream name. Taps other than SDK ones print the entry's
+/// `stream`, so there it can tell them apart (singer-io tap-mysql; singer-protocol.md, 4.6).
+fn tell_apart(entries: &mut [Value], streams: &[BoundStream]) {
+    let chosen =
+        |entry: &Value| streams.iter().any(|stream| entry["tap_stream_id"] == stream.id.name.as_str());
+    let names: Vec<Value> =
+        entries.iter().filter(|entry| chosen(entry)).map(|entry| entry["stream"].clone()).collect();
+    for entry in entries.iter_mut().filter(|entry| chosen(entry)) {
+        let repeats = names.iter().filter(|name| **name == entry["stream"]).count() > 1;
+        // pipelinewise-tap-postgres puts the schema's name in front by itself.
+        let prefixed = Entry(entry).root_metadata().get("schema-name").is_some();
+        if repeats && !is_sdk(entry) && !prefixed {
+            entry["stream"] = entry["tap_stream_id"].clone();
+        }
+    }
+}
+
+/// The metadata of the stream itself, made where it is missing.
+fn root(entry: &mut Value) -> &mut Map<String, Value> {
+    if !entry.is_object() {
+        *entry = json!({});
+    }
+    if !entry["metadata"].is_array() {
+        entry["metadata"] = json!([]);
+    }
+    let items = entry["metadata"].as_array_mut().expect("it was made an array above");
+    let at = items.iter().position(|item| item["breadcrumb"].as_array().is_some_and(Vec::is_empty));
+    let at = at.unwrap_or_else(|| {
+        items.insert(0, json!({"breadcrumb": [], "metadata": {}}));
+        0
+    });
+    let item = &mut items[at];
+    if !item["metadata"].is_object() {
+        item["metadata"] = json!({});
+    }
+    item["metadata"].as_object_mut().expect("it was made an object above")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::singer::catalog::discovered;
+
+    fn bound(name: &str, config: Value) -> BoundStream {
+        let mut resource_config = json!({"tap_stream_id": name});
+        resource_config
+            .as_object_mut()
+            .expect("an object")
+            .extend(config.as_object().expect("an object").clone());
+        BoundStream {
+            binding: 0,
+            id: crate::capture::protocol::StreamId { namespace: None, name: name.to_owned() },
+            resource_config,
+            key: vec!["/id".to_owned()],
+            schema: json!({}),
+            source_stream: None,
+        }
+    }
+
+    fn found(entries: &[Value]) -> Vec<DiscoveredStream> {
+        entries.iter().cloned().filter_map(discovered).collect()
+    }
+
+    fn table(id: &str, stream: &str) -> Value {
+        json!({
+            "tap_stream_id": id, "stream": stream, "extra": {"kept": null},
+            "schema": {"properties": {"id": {}, "blob": {"inclusion": "unsupported"}}, "definitions": {"a": {}}},
+            "metadata": [
+                {"breadcrumb": ["properties", "id"], "metadata": {"inclusion": "automatic"}},
+                {"breadcrumb": ["properties", "blob"], "metadata": {}},
+                {"breadcrumb": [], "metadata": {"table-key-properties": ["id"], "own-key": 1}},
+            ],
+        })
+    }
+
+    #[test]
+    fn every_entry_stays_and_only_the_chosen_are_selected() {
+        let all = found(&[table("shop-a", "a"), table("shop-b", "b")]);
+        let catalog = catalog(
+            &[bound("shop-b", json!({"replication_method": "INCREMENTAL", "replication_key": "id"}))],
+            &all,
+        )
+        .expect("a catalog");
+        let (a, b) = (&catalog["streams"][0], &catalog["streams"][1]);
+        assert_eq!(Entry(a).root_metadata()["selected"], false);
+        assert_eq!(a["metadata"][0]["metadata"], json!({"inclusion": "automatic"}));
+        let root = Entry(b).root_metadata();
+        assert_eq!(
+            (&root["selected"], &root["replication-method"], &root["replication-key"]),
+            (&json!(true), &json!("INCREMENTAL"), &json!("id"))
+        );
+        assert_eq!((&b["replication_method"], &b["replication_key"]), (&json!("INCREMENTAL"), &json!("id")));
+        assert_eq!(b["metadata"][0]["metadata"]["selected"], true);
+        assert_eq!(b["metadata"][1]["metadata"], json!({}), "an unsupported field is not selected");
+        assert_eq!(
+            (&b["extra"], &b["schema"]["definitions"], &root["own-key"]),
+            (&json!({"kept": null}), &json!({"a": {}}), &json!(1))
+        );
+    }
+
+    #[test]
+    fn an_entry_without_metadata_is_marked_in_its_schema_too() {
+        let all = found(&[json!({"tap_stream_id": "a", "stream": "a", "schema": {"properties": {}}})]);
+        let catalog = catalog(&[bound("a", json!({}))], &all).expect("a catalog");
+        assert_eq!(catalog["streams"][0]["schema"]["selected"], true);
+        assert_eq!(catalog["streams"][0]["replication_method"], "FULL_TABLE");
+    }
+
+    #[test]
+    fn tables_of_one_name_are_told_apart_where_that_works() {
+        let all = found(&[table("shop-orders", "orders"), table("crm-orders", "orders")]);
+        let streams = [bound("shop-orders", json!({})), bound("crm-orders", json!({}))];
+        let both = catalog(&streams, &all).expect("a catalog");
+        assert_eq!(both["streams"][0]["stream"], "shop-orders");
+        let one = catalog(&streams[..1], &all).expect("a catalog");
+        assert_eq!(one["streams"][0]["stream"], "orders");
+    }
+
+    #[test]
+    fn a_stream_that_is_gone_is_named() {
+        assert!(catalog(&[bound("a", json!({}))], &[]).expect_err("gone").message.contains("\"a\""));
+    }
+
+    #[test]
+    fn an_sdk_tap_gets_its_place_in_the_log() {
+        let mut entry = table("public-users", "public-users");
+        entry["key_properties"] = json!(["id"]);
+        entry["metadata"][2]["metadata"]["schema-name"] = json!("public");
+        let catalog =
+            catalog(&[bound("public-users", json!({"replication_method": "LOG_BASED"}))], &found(&[entry]))
+                .expect("a catalog");
+        assert_eq!(catalog["streams"][0]["replication_key"], "_sdc_lsn");
+    }
+}

@@ -1,0 +1,147 @@
+//! The only file that knows both protocols: it picks one, by setting or by asking upstream.
+
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
+
+use crate::airbyte::Airbyte;
+use crate::capture::protocol::{Invocation, UpstreamProtocol};
+use crate::capture::session::serve;
+use crate::capture::shutdown::Shutdown;
+use crate::capture::supervisor::{Operation, Upstream};
+use crate::failure::{Cause, Failure};
+use crate::flow::codec::Codec;
+use crate::shim::command::CommandLine;
+use crate::shim::definition::{Definition, ProtocolName};
+use crate::singer::Singer;
+
+/// How much of a probe's output is looked at.
+const PROBE_BYTES: usize = 64 * 1024;
+
+/// What a connector process is to be.
+#[derive(Debug)]
+pub struct Connector {
+    /// What the shim says.
+    pub definition: Definition,
+    /// Upstream's command.
+    pub command: CommandLine,
+    /// Whether time limits hold.
+    pub limits: bool,
+    /// How Flow speaks.
+    pub codec: Codec,
+    /// The wish to stop.
+    pub shutdown: Shutdown,
+}
+
+/// Serves Flow until it has no more requests, or the capture has ended.
+pub async fn run(
+    connector: Connector,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+) -> Result<(), Failure> {
+    let protocol = match connector.definition.protocol {
+        Some(protocol) => protocol,
+        None => detect(&connector).await?,
+    };
+    let codec = connector.codec;
+    match protocol {
+        ProtocolName::Airbyte => {
+            let upstream = upstream(&connector, &Airbyte::default());
+            serve(Airbyte::default(), connector.definition, upstream, codec, input, output).await
+        }
+        ProtocolName::Singer => {
+            let singer = Singer::new(connector.definition.singer.clone());
+            let upstream = upstream(&connector, &singer);
+            serve(singer, connector.definition, upstream, codec, input, output).await
+        }
+    }
+}
+
+fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstream {
+    let defaults =
+        protocol.environment().into_iter().map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+    let own = connector.definition.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    Upstream {
+        command: connector.command.clone(),
+        environment: defaults.chain(own).collect(),
+        timeouts: connector.limits.then(|| connector.definition.timeouts.clone()),
+        shutdown: connector.shutdown.clone(),
+        level_of: P::stderr_line,
+    }
+}
+
+/// Asks upstream what it is: an Airbyte source answers `spec`, an SDK tap `--about`.
+async fn detect(connector: &Connector) -> Result<ProtocolName, Failure> {
+    let airbyte = upstream(connector, &Airbyte::default());
+    let (answered, said_spec) = probe(&airbyte, &["spec"], is_airbyte_spec).await?;
+    if answered {
+        tracing::info!("upstream answers `spec`: it is an Airbyte source");
+        return Ok(ProtocolName::Airbyte);
+    }
+    let singer = upstream(connector, &Singer::new(connector.definition.singer.clone()));
+    let (answered, said_about) = probe(&singer, &["--about", "--format=json"], is_tap_about).await?;
+    if answered {
+        tracing::info!("upstream answers `--about`: it is a Singer tap");
+        return Ok(ProtocolName::Singer);
+    }
+    Err(Failure::new(
+        Cause::Definition,
+        format!(
+            "it cannot be told whether {:?} is an Airbyte source or a Singer tap; say so with `protocol` in shim.yaml \
+             or --protocol (`spec` printed: {said_spec}; `--about --format=json` printed: {said_about})",
+            connector.command.program()
+        ),
+    ))
+}
+
+/// Runs upstream with these arguments: whether its output is the answer, else what it printed.
+async fn probe(
+    upstream: &Upstream,
+    arguments: &[&str],
+    is_answer: fn(&str) -> bool,
+) -> Result<(bool, String), Failure> {
+    let invocation =
+        Invocation { arguments: arguments.iter().map(|&text| text.into()).collect(), files: Vec::new() };
+    let mut output = String::new();
+    let ended = upstream
+        .run(Operation::Spec, &invocation, |line| {
+            output.push_str(&String::from_utf8_lossy(line));
+            output.push('\n');
+            if output.len() > PROBE_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .await?;
+    if is_answer(&output) {
+        return Ok((true, String::new()));
+    }
+    let said = ended
+        .stderr
+        .cause()
+        .or_else(|| output.lines().find(|line| !line.trim().is_empty()).map(str::to_owned));
+    let said: String = said.unwrap_or_else(|| "nothing".to_owned()).chars().take(200).collect();
+    Ok((false, said))
+}
+
+fn is_airbyte_spec(output: &str) -> bool {
+    output.lines().any(|line| {
+        let message = serde_json::from_str::<serde_json::Value>(line);
+        message.is_ok_and(|message| message["type"] == "SPEC" && message["spec"].is_object())
+    })
+}
+
+fn is_tap_about(output: &str) -> bool {
+    let start = output.find('{').unwrap_or(0);
+    let about = serde_json::from_str::<serde_json::Value>(&output[start..]);
+    about.is_ok_and(|about| about["settings"].is_object() || about["capabilities"].is_array())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_recognised_among_log_lines() {
+        assert!(is_airbyte_spec("{\"type\":\"LOG\"}\n{\"type\":\"SPEC\",\"spec\":{}}\n"));
+        assert!(!is_airbyte_spec("usage: tap [-h]\n"));
+        assert!(is_tap_about("warning\n{\n \"settings\": {}\n}\n"));
+        assert!(!is_tap_about("usage: tap [-h] -c CONFIG\n"));
+    }
+}

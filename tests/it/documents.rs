@@ -1,0 +1,133 @@
+//! What becomes of records.
+
+use serde_json::json;
+
+use crate::harness::{Connector, airbyte, open, singer};
+
+fn played(lines: &str) -> crate::harness::Run {
+    let connector = Connector::playing("airbyte", &[("read.jsonl", lines), ("spec.jsonl", SPEC)]);
+    connector.run(&[open(
+        json!({}),
+        &[airbyte("users", "incremental"), airbyte("orders", "full_refresh")],
+        json!({}),
+    )])
+}
+
+const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+
+#[test]
+fn records_keep_their_bytes_and_get_meta() {
+    let connector = Connector::playing(
+        "airbyte",
+        &[
+            ("spec.jsonl", SPEC),
+            (
+                "read.jsonl",
+                "{\"type\": \"RECORD\", \"record\": {\"stream\": \"users\", \"data\": {\"id\": 1, \"n\": 1234567890123456789012345678901234567890, \"f\": 1.10, \"z\": -0.0, \"e\": 1e400, \"s\": \"\\u00e9\"}, \"emitted_at\": 1}}\n",
+            ),
+        ],
+    );
+    let request = open(json!({}), &[airbyte("users", "incremental")], json!({})).to_string() + "\n";
+    let output = connector.run_bytes(request.as_bytes());
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        text.contains(r#""doc":{"_meta":{"op":"u","row_id":0},"id": 1, "n": 1234567890123456789012345678901234567890, "f": 1.10, "z": -0.0, "e": 1e400, "s": "\u00e9"}}}"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn rows_are_counted_for_each_binding() {
+    let run = played(concat!(
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1},\"emitted_at\":1}}\n",
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"orders\",\"data\":{\"id\":1},\"emitted_at\":1}}\n",
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"namespace\":\"\",\"data\":{\"id\":2,\"_meta\":{\"x\":1}},\"emitted_at\":1}}\n",
+    ))
+    .succeeded();
+    assert_eq!(
+        run.documents(0),
+        [
+            json!({"_meta": {"op": "u", "row_id": 0}, "id": 1}),
+            json!({"_meta": {"op": "u", "row_id": 1, "x": 1}, "id": 2})
+        ]
+    );
+    assert_eq!(run.documents(1).len(), 1);
+    assert_eq!(run.uncommitted(), 0);
+    assert_eq!(run.state(json!({}))["bindingStateV1"]["users"]["rowId"], 2);
+}
+
+#[test]
+fn records_of_streams_that_no_binding_reads_are_named_once() {
+    let script = r#"case "$1" in spec) printf '%s' "$SPEC"; exit 0;; esac
+for id in 1 2 3; do echo "{\"type\":\"RECORD\",\"record\":{\"stream\":\"strangers\",\"data\":{\"id\":$id}}}"; done"#;
+    let connector = Connector::new(&["run", "--protocol", "airbyte", "--", "sh", "-c", script, "upstream"]);
+    let connector = connector.variable("SPEC", SPEC);
+    let run = connector.run(&[open(json!({}), &[airbyte("users", "incremental")], json!({}))]).succeeded();
+    assert_eq!(run.logs.iter().filter(|log| log["fields"]["name"] == "strangers").count(), 1);
+    assert!(run.logs.iter().any(|log| log["fields"]["stream"] == "strangers" && log["fields"]["times"] == 3));
+}
+
+#[test]
+fn deletes_are_marked() {
+    let run = played(concat!(
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1,\"_ab_cdc_deleted_at\":\"2024-01-01\"},\"emitted_at\":1}}\n",
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":2,\"_ab_cdc_deleted_at\":null},\"emitted_at\":1}}\n",
+    ))
+    .succeeded();
+    assert_eq!(run.documents(0)[0]["_meta"]["op"], "d");
+    assert_eq!(run.documents(0)[1]["_meta"]["op"], "u");
+}
+
+#[test]
+fn text_that_is_not_json_is_mended_and_counted() {
+    let run = played(concat!(
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1,\"v\":NaN,\"w\":-Infinity,\"s\":\"NaN\"},\"emitted_at\":1}}\n",
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":2,\"s\":\"\\ud800\"},\"emitted_at\":1}}\n",
+    ))
+    .succeeded();
+    assert_eq!(
+        run.documents(0)[0],
+        json!({"_meta": {"op": "u", "row_id": 0}, "id": 1, "v": null, "w": null, "s": "NaN"})
+    );
+    assert_eq!(run.documents(0)[1]["s"], "\u{fffd}");
+    assert!(run.logs.iter().any(|log| log["fields"]["records"] == 2 && log["level"] == "warn"));
+}
+
+#[test]
+fn one_name_in_two_namespaces_is_two_bindings() {
+    let lines = concat!(
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"orders\",\"namespace\":\"b\",\"data\":{\"id\":1},\"emitted_at\":1}}\n",
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"orders\",\"namespace\":\"a\",\"data\":{\"id\":2},\"emitted_at\":1}}\n",
+    );
+    let connector = Connector::playing("airbyte", &[("read.jsonl", lines), ("spec.jsonl", SPEC)]);
+    let bind = |namespace: &str| {
+        crate::harness::binding(
+            json!({"namespace": namespace, "stream": "orders", "syncMode": "full_refresh"}),
+            &[namespace, "orders"],
+            &["/id"],
+        )
+    };
+    let run = connector.run(&[open(json!({}), &[bind("a"), bind("b")], json!({}))]).succeeded();
+    assert_eq!(run.documents(0)[0]["id"], 2);
+    assert_eq!(run.documents(1)[0]["id"], 1);
+}
+
+#[test]
+fn batches_of_a_tap_are_read_and_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("users-1.json");
+    std::fs::write(&file, "{\"id\":1}\n{\"id\":2,\"_sdc_deleted_at\":\"2024-01-01\"}\n").expect("written");
+    let lines = format!(
+        "{{\"type\":\"SCHEMA\",\"stream\":\"users\",\"schema\":{{}},\"key_properties\":[\"id\"]}}\n{{\"type\":\"BATCH\",\"stream\":\"users\",\"encoding\":{{\"format\":\"jsonl\",\"compression\":\"gzip\"}},\"manifest\":[\"file://{}\"]}}\n",
+        file.display()
+    );
+    let catalog = r#"{"streams":[{"tap_stream_id":"users","stream":"users","key_properties":["id"],"schema":{"properties":{"id":{"type":"integer"}}},"metadata":[]}]}"#;
+    let connector = Connector::playing(
+        "singer",
+        &[("read.jsonl", &lines), ("discover.json", catalog), ("about.json", "{\"settings\":{}}")],
+    );
+    let run = connector.run(&[open(json!({}), &[singer("users", "FULL_TABLE")], json!({}))]).succeeded();
+    assert_eq!(run.documents(0).len(), 2);
+    assert_eq!(run.documents(0)[1]["_meta"]["op"], "d");
+    assert!(!file.exists(), "the consumer removes batch files");
+}

@@ -1,0 +1,185 @@
+//! How sessions end: what is committed, which exit code, and what is said last.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Connector, Run, airbyte, open, singer};
+
+const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+const RECORD: &str =
+    "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1},\"emitted_at\":1}}\n";
+const STATE: &str = "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"users\"},\"stream_state\":{\"c\":1}}}}\n";
+
+fn status(stream: &str, status: &str) -> String {
+    format!(
+        "{{\"type\":\"TRACE\",\"trace\":{{\"type\":\"STREAM_STATUS\",\"emitted_at\":1.5,\"stream_status\":{{\"stream_descriptor\":{{\"name\":\"{stream}\"}},\"status\":\"{status}\"}}}}}}\n"
+    )
+}
+
+fn error(message: &str, stream: Option<&str>) -> String {
+    let stream =
+        stream.map(|stream| format!(",\"stream_descriptor\":{{\"name\":\"{stream}\"}}")).unwrap_or_default();
+    format!(
+        "{{\"type\":\"TRACE\",\"trace\":{{\"type\":\"ERROR\",\"emitted_at\":1.5,\"error\":{{\"message\":\"{message}\",\"internal_message\":\"inner\",\"failure_type\":\"transient_error\"{stream}}}}}}}\n"
+    )
+}
+
+fn read(lines: &str) -> Run {
+    let connector = Connector::playing("airbyte", &[("read.jsonl", lines), ("spec.jsonl", SPEC)]);
+    connector.run(&[open(json!({}), &[airbyte("users", "incremental")], json!({}))])
+}
+
+#[test]
+fn documents_without_a_state_get_a_checkpoint_at_a_good_end() {
+    let run = read(RECORD).succeeded();
+    assert_eq!(run.responses[0], json!({"opened": {}}));
+    let checkpoint = run.only("checkpoint");
+    assert_eq!(
+        checkpoint["state"],
+        json!({"updated": {"bindingStateV1": {"users": {"rowId": 1}}}, "mergePatch": true})
+    );
+}
+
+#[test]
+fn nothing_new_needs_no_checkpoint() {
+    assert!(read("").succeeded().all("checkpoint").is_empty());
+}
+
+#[test]
+fn an_exit_1_after_records_commits_nothing_more() {
+    let run = read(&format!("{RECORD}{STATE}{RECORD}#! stderr ValueError: the page is gone\n#! exit 1\n"));
+    assert_eq!(run.code, 10);
+    assert!(run.last_words().contains("ValueError: the page is gone"), "{}", run.last_words());
+    assert_eq!(run.all("checkpoint").len(), 1);
+    assert_eq!(run.uncommitted(), 1);
+}
+
+#[test]
+fn the_first_trace_of_a_stream_is_the_cause() {
+    let lines = format!(
+        "{}{}{}#! exit 1\n",
+        error("Rate limit reached", Some("users")),
+        error("later noise", Some("users")),
+        error("During the sync, the following streams did not sync successfully: users", None)
+    );
+    let run = read(&lines);
+    assert_eq!(run.code, 10);
+    assert!(run.last_words().contains("Rate limit reached"), "{}", run.last_words());
+    let fields = &run.logs.last().expect("a line")["fields"];
+    assert_eq!(fields["failureType"], "transient_error");
+    assert_eq!(fields["internalMessage"], "inner");
+}
+
+#[test]
+fn an_error_trace_with_exit_0_is_a_failure() {
+    let run = read(&format!("{RECORD}{}", error("import failed", None)));
+    assert_eq!(run.code, 10);
+    assert!(run.last_words().contains("import failed"));
+    assert!(run.all("checkpoint").is_empty());
+}
+
+#[test]
+fn a_stream_that_was_never_completed_is_a_failure() {
+    let run = read(&format!("{}{RECORD}{STATE}", status("users", "STARTED")));
+    assert_eq!(run.code, 10);
+    assert!(run.last_words().contains("users"), "{}", run.last_words());
+    assert_eq!(run.all("checkpoint").len(), 1, "its good checkpoint is out");
+    read(&format!("{}{RECORD}{}{STATE}", status("users", "STARTED"), status("users", "COMPLETE")))
+        .succeeded();
+}
+
+#[test]
+fn half_a_record_at_the_end_is_never_committed() {
+    let run = read(&format!("{RECORD}{}", &RECORD[..RECORD.len() - 20]));
+    assert_eq!(run.code, 12);
+    assert!(run.all("checkpoint").is_empty());
+    assert!(
+        run.last_words().contains("RECORD") && run.last_words().contains("users"),
+        "{}",
+        run.last_words()
+    );
+}
+
+#[test]
+fn text_on_stdout_is_a_log_line() {
+    let run = read(&format!("Downloading nltk data\n{{\"type\":\"DEBUG\",\"message\":\"x\"}}\n{RECORD}"))
+        .succeeded();
+    assert!(run.logs.iter().any(|log| log["message"] == "Downloading nltk data" && log["level"] == "info"));
+    assert_eq!(run.documents(0).len(), 1);
+}
+
+#[test]
+fn logs_have_levels_and_tracebacks_are_one_line() {
+    let lines = format!(
+        "{{\"type\":\"LOG\",\"log\":{{\"level\":\"WARN\",\"message\":\"slow\"}}}}\n{{\"type\":\"LOG\",\"log\":{{\"level\":\"DEBUG\",\"message\":\"hidden\"}}}}\n#! stderr Traceback (most recent call last):\n#! stderr   File x, line 1\n#! stderr KeyError: 'count'\n#! sleep 300ms\n{RECORD}"
+    );
+    let run = read(&lines).succeeded();
+    assert!(run.logs.iter().any(|log| log["message"] == "slow" && log["level"] == "warn"));
+    assert!(!run.logs.iter().any(|log| log["message"] == "hidden"), "LOG_LEVEL is info");
+    let traceback =
+        run.logs.iter().find(|log| log["message"].as_str().is_some_and(|m| m.starts_with("Traceback")));
+    assert!(
+        traceback.expect("one line")["message"].as_str().is_some_and(|m| m.ends_with("KeyError: 'count'"))
+    );
+}
+
+#[test]
+fn a_kill_is_named_as_one() {
+    let run = read(&format!("{RECORD}#! signal 9\n"));
+    assert_eq!(run.code, 11);
+    assert!(run.last_words().contains("signal 9"), "{}", run.last_words());
+}
+
+#[test]
+fn a_process_left_behind_does_not_hold_the_capture() {
+    let run = read(&format!("{RECORD}#! leave-grandchild 600s\n")).succeeded();
+    assert_eq!(run.documents(0).len(), 1);
+    assert!(
+        run.logs
+            .iter()
+            .any(|log| log["message"].as_str().is_some_and(|m| m.contains("left processes behind")))
+    );
+}
+
+#[test]
+fn a_tap_that_wrote_nothing_to_stderr_still_gets_words() {
+    let run = Connector::new(&["run", "--protocol", "singer", "--", "sh", "-c", "exit 7"]).run(&[open(
+        json!({}),
+        &[singer("users", "FULL_TABLE")],
+        json!({}),
+    )]);
+    assert_eq!(run.code, 11);
+    assert!(run.last_words().contains("exited with code 7"), "{}", run.last_words());
+}
+
+#[test]
+fn a_capture_without_bindings_waits_for_the_end_of_stdin() {
+    let run = Connector::new(&["run", "--protocol", "airbyte", "--", "no-such-program"])
+        .run(&[open(json!({}), &[], json!({}))])
+        .succeeded();
+    assert_eq!(run.responses, [json!({"opened": {}})]);
+}
+
+#[test]
+fn the_end_of_stdin_does_not_end_a_read() {
+    let run = read(&format!("{RECORD}#! sleep 500ms\n{RECORD}{STATE}")).succeeded();
+    assert_eq!(run.documents(0).len(), 2);
+}
+
+#[test]
+fn a_second_request_during_a_capture_is_refused() {
+    let connector = Connector::playing("airbyte", &[("read.jsonl", "#! sleep 30s\n"), ("spec.jsonl", SPEC)]);
+    let run = connector
+        .run(&[open(json!({}), &[airbyte("users", "incremental")], json!({})), crate::harness::spec()]);
+    assert_eq!(run.code, 20);
+    assert!(run.last_words().contains("Acknowledge"), "{}", run.last_words());
+}
+
+#[test]
+fn linked_collections_are_understood() {
+    let mut binding = airbyte("users", "incremental");
+    let collection = binding.as_object_mut().and_then(|b| b.remove("collection")).unwrap_or(Value::Null);
+    let mut request = open(json!({}), &[binding], json!({}));
+    request["open"]["capture"]["linkedCollections"] = json!([collection]);
+    let connector = Connector::playing("airbyte", &[("read.jsonl", RECORD), ("spec.jsonl", SPEC)]);
+    assert_eq!(connector.run(&[request]).succeeded().documents(0).len(), 1);
+}

@@ -1,0 +1,85 @@
+//! Imports run one way. One crate means that the compiler does not guard this, so a test does.
+
+use std::path::{Path, PathBuf};
+
+use crate::harness::repository;
+
+/// Which modules of ours the code below a module may name.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("json", &["json"]),
+    ("flow", &["flow"]),
+    ("failure", &["failure"]),
+    ("env", &["env"]),
+    ("log", &["log", "failure"]),
+    ("shim", &["shim", "json", "env", "failure", "log"]),
+    ("capture", &["capture", "flow", "shim", "json", "log", "failure"]),
+    ("airbyte", &["airbyte", "capture", "shim", "json", "log", "failure"]),
+    ("singer", &["singer", "capture", "shim", "json", "log", "failure"]),
+    ("upstream", &["upstream", "airbyte", "singer", "capture", "flow", "shim", "log", "failure"]),
+    ("settings", &["settings", "upstream", "capture", "flow", "shim", "env", "failure"]),
+    (
+        "dev",
+        &["dev", "upstream", "airbyte", "singer", "capture", "flow", "shim", "json", "log", "env", "failure"],
+    ),
+    ("cli", &["cli", "dev", "settings"]),
+];
+
+/// Only these may start processes (`tokio::process` or `std::process::Command`).
+const SPAWNERS: &[&str] = &["capture/supervisor.rs", "dev/"];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The modules that a file names as `crate::NAME`, comments left out.
+fn named(text: &str) -> Vec<String> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| line.split("crate::").skip(1))
+        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+        .collect()
+}
+
+#[test]
+fn imports_run_one_way() {
+    let root = repository("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut wrong = Vec::new();
+    for file in files {
+        let path = file.strip_prefix(&root).expect("below src").to_str().expect("UTF-8");
+        let module = path.split(['/', '.']).next().expect("a first part");
+        if matches!(module, "main" | "lib") {
+            continue;
+        }
+        let (_, may_use) = MAY_USE
+            .iter()
+            .find(|(name, _)| *name == module)
+            .unwrap_or_else(|| panic!("src/{path} belongs to no layer; add it to the table"));
+        let text = std::fs::read_to_string(&file).expect("readable");
+        for used in named(&text) {
+            if !may_use.contains(&used.as_str()) {
+                wrong.push(format!("src/{path} uses crate::{used}"));
+            }
+        }
+        if text.contains("process::Command") && !SPAWNERS.iter().any(|spawner| path.starts_with(spawner)) {
+            wrong.push(format!("src/{path} starts processes"));
+        }
+    }
+    assert!(wrong.is_empty(), "against the layers:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_knows_what_a_file_names() {
+    assert_eq!(
+        named("use crate::flow::codec;\n// crate::dev\nlet x = crate::log::Level::Info;"),
+        ["flow", "log"]
+    );
+}

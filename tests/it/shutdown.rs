@@ -1,0 +1,130 @@
+//! Stops: signals, a reader that goes away, and nothing left behind.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::json;
+
+use crate::harness::{Connector, airbyte, open};
+
+const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+/// Longer than anything here may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[expect(clippy::zombie_processes, reason = "each test waits for the process that it gets")]
+/// A capture whose upstream is `script`; it prints its process id as the first record's id.
+fn started(script: &str) -> (Child, Pid, impl BufRead) {
+    let script = format!(
+        "case \"$1\" in spec) printf '%s' '{}'; exit 0;; esac\necho \"{{\\\"type\\\":\\\"RECORD\\\",\\\"record\\\":{{\\\"stream\\\":\\\"users\\\",\\\"data\\\":{{\\\"id\\\":$$}}}}}}\"\n{script}",
+        SPEC.trim()
+    );
+    let connector = Connector::new(&["run", "--protocol", "airbyte", "--", "sh", "-c", &script, "upstream"]);
+    let mut child = connector.command().stderr(Stdio::null()).spawn().expect("the program starts");
+    let request = open(json!({}), &[airbyte("users", "incremental")], json!({}));
+    let mut stdin = child.stdin.take().expect("stdin");
+    writeln!(stdin, "{request}").expect("written");
+    // Flow keeps stdin open during a capture.
+    std::mem::forget(stdin);
+    let mut output = BufReader::new(child.stdout.take().expect("stdout"));
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert!(output.read_line(&mut line).expect("a line") > 0, "the capture ended early");
+        let response: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        if let Some(id) = response["captured"]["doc"]["id"].as_i64() {
+            let upstream = Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id");
+            return (child, upstream, output);
+        }
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+fn code(child: &mut Child) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    let status = child.wait().expect("it ends");
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+fn gone(process: Pid) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        // A zombie that nobody reaps counts as gone: it runs no more.
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+        let zombie = state.is_ok_and(|stat| stat.contains(") Z "));
+        if zombie || test_kill_process(process).is_err() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+#[test]
+fn a_term_reaches_upstream() {
+    let (mut child, upstream, _output) = started("exec sleep 600");
+    kill_process(pid(&child), Signal::TERM).expect("signalled");
+    assert_eq!(code(&mut child), 143);
+    assert!(gone(upstream));
+}
+
+#[test]
+fn an_exit_0_after_our_term_commits_nothing() {
+    let (mut child, upstream, mut output) = started("trap 'exit 0' TERM; while :; do sleep 0.05; done");
+    kill_process(pid(&child), Signal::TERM).expect("signalled");
+    assert_eq!(code(&mut child), 143);
+    assert!(gone(upstream));
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut output, &mut rest).expect("UTF-8");
+    assert!(!rest.contains("checkpoint"), "{rest}");
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let (mut child, upstream, _output) = started("trap '' TERM INT; while :; do sleep 0.05; done");
+    kill_process(pid(&child), Signal::INT).expect("signalled");
+    std::thread::sleep(Duration::from_millis(200));
+    kill_process(pid(&child), Signal::INT).expect("signalled");
+    assert_eq!(code(&mut child), 130);
+    assert!(gone(upstream));
+}
+
+#[test]
+fn a_killed_shim_takes_upstream_with_it() {
+    let (mut child, upstream, _output) = started("while :; do sleep 0.05; done");
+    kill_process(pid(&child), Signal::KILL).expect("signalled");
+    child.wait().expect("it ends");
+    assert!(gone(upstream));
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_the_capture() {
+    let (mut child, upstream, output) = started("exec sleep 600");
+    drop(output);
+    assert_eq!(code(&mut child), 20);
+    assert!(gone(upstream));
+}
+
+#[test]
+fn no_file_stays() {
+    let (mut child, upstream, _output) = started(
+        "for word in \"$@\"; do case \"$word\" in */config.json) echo \"$word\" > /tmp/flow-shim-test-$$;; esac; done\nexec sleep 600",
+    );
+    let note = format!("/tmp/flow-shim-test-{}", upstream.as_raw_nonzero());
+    let deadline = Instant::now() + PATIENCE;
+    let config = loop {
+        match std::fs::read_to_string(&note) {
+            Ok(path) if !path.trim().is_empty() => break path.trim().to_owned(),
+            _ => assert!(Instant::now() < deadline, "upstream never told its config's place"),
+        }
+    };
+    std::fs::remove_file(&note).expect("removed");
+    assert!(std::path::Path::new(&config).exists());
+    kill_process(pid(&child), Signal::TERM).expect("signalled");
+    code(&mut child);
+    assert!(!std::path::Path::new(&config).exists(), "the config is still there");
+}
