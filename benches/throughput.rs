@@ -147,15 +147,13 @@ esac"#;
         .spawn()
         .expect("the program starts");
     let mut stdin = child.stdin.take().expect("a pipe");
-    match codec {
-        "json" => writeln!(stdin, "{request}").expect("written"),
-        _ => {
-            let request: flow_shim::flow::message::Request =
-                serde_json::from_str(&request).expect("a request");
-            let mut bytes = Vec::new();
-            flow_shim::flow::codec::Codec::Proto.encode(&request, &mut bytes).expect("encoded");
-            stdin.write_all(&bytes).expect("written");
-        }
+    if codec == "json" {
+        writeln!(stdin, "{request}").expect("written");
+    } else {
+        let request: flow_shim::flow::message::Request = serde_json::from_str(&request).expect("a request");
+        let mut bytes = Vec::new();
+        flow_shim::flow::codec::Codec::Proto.encode(&request, &mut bytes).expect("encoded");
+        stdin.write_all(&bytes).expect("written");
     }
     drop(stdin);
     measure(child)

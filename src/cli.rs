@@ -4,6 +4,8 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::dev::install::InstallOptions;
+use crate::dev::preview::PreviewOptions;
+use crate::dev::raw::RawCommand;
 use crate::dev::record::RecordOptions;
 use crate::dev::replay::ReplayOptions;
 use crate::settings::RunOptions;
@@ -25,6 +27,11 @@ pub struct Cli {
 pub enum Command {
     /// Be a capture connector: Flow's requests on stdin, responses on stdout
     Run(RunOptions),
+    /// Ask the connector of a test.flow.yaml one question, as `flowctl raw` does
+    #[command(subcommand)]
+    Raw(RawCommand),
+    /// Run the captures of a test.flow.yaml and print their documents, as `flowctl preview` does
+    Preview(PreviewOptions),
     /// Install a shim's requirements.txt into a virtual environment beside it
     Install(InstallOptions),
     /// Run an upstream and keep a transcript of what it prints

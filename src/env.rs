@@ -10,6 +10,8 @@ pub const PROTOCOL: &str = "FLOW_SHIM_PROTOCOL";
 pub const CODEC: &str = "FLOW_RUNTIME_CODEC";
 /// `error`, `warn`, `info`, `debug` or `trace`; set by Flow.
 pub const LOG_LEVEL: &str = "LOG_LEVEL";
+/// The docker command, for `raw` and `preview` with an image; Flow's name for it.
+pub const DOCKER_CLI: &str = "DOCKER_CLI";
 
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {

@@ -27,7 +27,13 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(options) => with_runtime(|shutdown| run(options, shutdown)),
+        Command::Run(options) => with_runtime(async |shutdown| run(options, shutdown).await),
+        Command::Raw(command) => {
+            with_runtime(async |shutdown| dev::raw::run(&command, &shutdown).await.map(|()| 0))
+        }
+        Command::Preview(options) => {
+            with_runtime(async |shutdown| dev::preview::run(&options, &shutdown).await.map(|()| 0))
+        }
         Command::Install(options) => dev::install::install(options).map(|()| 0),
         Command::Record(options) => dev::record::record(options),
         Command::Replay(options) => dev::replay::replay(options),
@@ -39,9 +45,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
 }
 
 /// One thread is enough: the record path is one loop, and stdin and stdout have threads of their own.
-fn with_runtime<F: Future<Output = Result<u8, Failure>>>(
-    work: impl FnOnce(Shutdown) -> F,
-) -> Result<u8, Failure> {
+fn with_runtime(work: impl AsyncFnOnce(Shutdown) -> Result<u8, Failure>) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,7 +1,7 @@
 //! The endpoint config: its schema as Flow takes it, and whether a config fits.
 
 use jsonschema::Validator;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::failure::{Cause, Failure};
 
@@ -87,6 +87,9 @@ const FORMATS: &[&str] = &[
     "number",
 ];
 
+/// The types of JSON Schema.
+const TYPES: &[&str] = &["null", "boolean", "object", "array", "number", "integer", "string"];
+
 /// Where the value of a keyword holds schemas.
 enum Holds {
     Nothing,
@@ -130,7 +133,11 @@ fn adapt(schema: &Value) -> Value {
         Value::Object(members) => members,
         // `items: [..]` holds a list.
         Value::Array(list) => return list.iter().map(adapt).collect(),
-        other => return other.clone(),
+        Value::Bool(_) => return schema.clone(),
+        // The SDK of Singer taps writes `anyOf: [.., "null"]` (fixture demo-singer, about.json).
+        Value::String(name) if TYPES.contains(&name.as_str()) => return json!({ "type": name }),
+        // What is no schema says nothing.
+        _ => return Value::Bool(true),
     };
     let mut kept = Map::new();
     for (keyword, value) in members {
@@ -228,8 +235,6 @@ fn relax(schema: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -249,6 +254,14 @@ mod tests {
             },
         });
         assert_eq!(adapt_spec(&schema), expected);
+    }
+
+    #[test]
+    fn what_is_no_schema_becomes_one() {
+        let schema =
+            json!({"type": "object", "properties": {"a": {"anyOf": [{"const": 1}, "null", 7]}, "b": null}});
+        let expected = json!({"a": {"anyOf": [{"const": 1}, {"type": "null"}, true]}, "b": true});
+        assert_eq!(adapt_spec(&schema)["properties"], expected);
     }
 
     #[test]

@@ -359,7 +359,7 @@ pub fn unreadable(error: &std::io::Error) -> Failure {
 
 /// Has the kernel kill upstream when our process dies, even by SIGKILL.
 #[expect(unsafe_code, reason = "the only way to run code between fork and exec")]
-fn die_with_us(command: &mut Command) {
+pub(crate) fn die_with_us(command: &mut Command) {
     // SAFETY: prctl is async-signal-safe, and the closure touches no memory of the parent.
     unsafe {
         command.pre_exec(|| {

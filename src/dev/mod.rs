@@ -1,5 +1,27 @@
-//! Commands for developers: transcripts, installing, and the embedded driver.
+//! Commands for developers.
+//!
+//! `preview` and `raw` are the embedded driver: what `flowctl` does for a local developer, with no
+//! account and no network. `record`, `replay` and `install` help to wrap a connector. Uses
+//! everything below; nothing uses it but the command line.
 
+mod answers;
+mod checks;
+mod closed;
+mod connector_state;
+mod docker;
+mod driver;
+mod endpoint;
+mod flow_yaml;
 pub mod install;
+pub mod options;
+mod output;
+pub mod preview;
+pub mod raw;
 pub mod record;
 pub mod replay;
+mod resource;
+mod session;
+mod stderr;
+mod summary;
+mod task;
+mod yaml;

@@ -1,87 +1,106 @@
-//! How a message becomes bytes: newline-delimited JSON, or protobuf after its length.
+//! The two ways in which messages are put on a stream, and how reading them fails.
+//!
+//! A codec frames and encodes one message at a time. [`reader`](super::reader) finds messages in a
+//! stream; documents are written by a faster path of their own, which must agree with this one.
+
+use std::str::FromStr;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-/// The two framings (flow-protocol.md, 1.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+use super::{json, proto};
+
+/// How messages are encoded and framed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Codec {
     /// One JSON object a line.
+    #[default]
     Json,
-    /// A u32 length in little-endian order, then that many bytes of protobuf.
+    /// Protobuf, each message after its length.
     #[value(alias = "protobuf")]
     Proto,
 }
 
-/// A message that cannot be read or written. Its text never holds a value of the message.
+/// A message cannot be read or written. No text quotes content.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// The pipe failed.
-    #[error("reading failed: {0}")]
+    /// The stream itself failed.
+    #[error("the stream cannot be read: {0}")]
     Io(#[from] std::io::Error),
-    /// The stream ended inside a message.
-    #[error("it ends in the middle of a message")]
-    Truncated,
-    /// The message is larger than any that is taken.
-    #[error("a message is larger than {0} bytes")]
-    TooLarge(usize),
-    /// The bytes are no message of this codec.
-    #[error("{0}")]
-    Malformed(String),
+    /// Framing: a message is longer than is ever valid.
+    #[error("message {number} is longer than {limit} bytes")]
+    TooLarge {
+        /// Which message, from 1.
+        number: u64,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Truncation: the stream ended inside a message.
+    #[error("the stream ended inside message {number}")]
+    Truncated {
+        /// Which message, from 1.
+        number: u64,
+    },
+    /// Decoding: a whole message that does not parse. Reading can go on.
+    #[error("message {number} cannot be decoded: {detail}")]
+    Decode {
+        /// Which message, from 1.
+        number: u64,
+        /// What was expected, and where.
+        detail: String,
+    },
+    /// A message of ours holds text that is not JSON, or is too large.
+    #[error("a message cannot be encoded: it holds text that is not JSON, or is too large")]
+    Encode,
 }
 
 impl Codec {
-    /// Appends one framed message.
+    /// Appends one framed message; on an error nothing is appended.
     pub fn encode<M: prost::Message + Serialize>(
         self,
         message: &M,
         into: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
         match self {
-            Codec::Json => {
-                let start = into.len();
-                if let Err(error) = serde_json::to_writer(&mut *into, message) {
-                    into.truncate(start);
-                    return Err(malformed(&error));
-                }
-                into.push(b'\n');
-            }
-            Codec::Proto => {
-                let length = message.encoded_len();
-                let framed = u32::try_from(length).map_err(|_| CodecError::TooLarge(length))?;
-                into.extend_from_slice(&framed.to_le_bytes());
-                message.encode_raw(into);
-            }
+            Codec::Json => json::encode(message, into),
+            Codec::Proto => proto::encode(message, into),
         }
-        Ok(())
+    }
+
+    /// Decodes one message, without its framing.
+    pub(super) fn decode<M: prost::Message + DeserializeOwned + Default>(
+        self,
+        body: &[u8],
+        number: u64,
+    ) -> Result<M, CodecError> {
+        match self {
+            Codec::Json => json::decode(body, number),
+            Codec::Proto => proto::decode(body, number),
+        }
     }
 }
 
-/// What is wrong with JSON, without its content: serde quotes values in its messages, but names of
-/// fields are no secrets and help.
-pub(super) fn malformed(error: &serde_json::Error) -> CodecError {
-    let text = error.to_string();
-    let named = ["unknown field `", "missing field `", "duplicate field `"].iter().find_map(|what| {
-        let name = text.strip_prefix(what)?.split('`').next()?;
-        Some(format!("{what}{name}`"))
-    });
-    let what = named.unwrap_or_else(|| format!("{:?} error", error.classify()).to_lowercase());
-    CodecError::Malformed(format!("{what} at column {}", error.column()))
+impl FromStr for Codec {
+    type Err = String;
+
+    /// Takes `json`, `proto` and `protobuf`, as `FLOW_RUNTIME_CODEC` has them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "json" => Ok(Codec::Json),
+            "proto" | "protobuf" => Ok(Codec::Proto),
+            _ => Err(format!("{text:?} is not a codec; use json or proto")),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::{Captured, Response};
     use super::*;
 
     #[test]
-    fn text_that_is_not_json_is_refused_and_leaves_nothing() {
-        let response = Response {
-            captured: Some(Captured { binding: 0, doc_json: b"{secret".to_vec() }),
-            ..Response::default()
-        };
-        let mut bytes = Vec::new();
-        let error = Codec::Json.encode(&response, &mut bytes).expect_err("not JSON");
-        assert!(bytes.is_empty());
-        assert!(!error.to_string().contains("secret"));
+    fn names_are_those_of_the_variable() {
+        assert_eq!("json".parse(), Ok(Codec::Json));
+        assert_eq!("protobuf".parse(), Ok(Codec::Proto));
+        assert!("JSON5".parse::<Codec>().is_err());
     }
 }

@@ -41,10 +41,29 @@ pub struct Request {
     pub acknowledge: Option<Acknowledge>,
 }
 
+/// How Flow runs a connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+pub enum ConnectorType {
+    /// Not said.
+    Invalid = 0,
+    /// In an image.
+    Image = 7,
+    /// As a command on the machine of a developer.
+    Local = 8,
+}
+
 /// `Request.Spec`. Flow injects one with the config `{}` before every other request.
 #[derive(Clone, PartialEq, prost::Message, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SpecRequest {
+    /// A [`ConnectorType`].
+    #[prost(enumeration = "ConnectorType", tag = "1")]
+    #[serde(
+        alias = "connector_type",
+        with = "connector_type",
+        skip_serializing_if = "connector_type::is_default"
+    )]
+    pub connector_type: i32,
     /// The endpoint config.
     #[prost(bytes = "vec", tag = "2")]
     #[serde(
@@ -60,6 +79,14 @@ pub struct SpecRequest {
 #[derive(Clone, PartialEq, prost::Message, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DiscoverRequest {
+    /// A [`ConnectorType`].
+    #[prost(enumeration = "ConnectorType", tag = "1")]
+    #[serde(
+        alias = "connector_type",
+        with = "connector_type",
+        skip_serializing_if = "connector_type::is_default"
+    )]
+    pub connector_type: i32,
     /// The endpoint config, in the clear.
     #[prost(bytes = "vec", tag = "2")]
     #[serde(
@@ -83,6 +110,14 @@ pub struct ValidateRequest {
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// A [`ConnectorType`].
+    #[prost(enumeration = "ConnectorType", tag = "2")]
+    #[serde(
+        alias = "connector_type",
+        with = "connector_type",
+        skip_serializing_if = "connector_type::is_default"
+    )]
+    pub connector_type: i32,
     /// The endpoint config, in the clear.
     #[prost(bytes = "vec", tag = "3")]
     #[serde(
@@ -115,6 +150,14 @@ pub struct ValidateBinding {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub resource_config_json: Json,
+    /// The collection; absent in the linked form.
+    #[prost(message, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection: Option<CollectionSpec>,
+    /// The backfill counter.
+    #[prost(uint32, tag = "3")]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub backfill: u32,
 }
 
 /// `Request.Apply`.
@@ -180,6 +223,14 @@ pub struct CaptureSpec {
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+    /// A [`ConnectorType`].
+    #[prost(enumeration = "ConnectorType", tag = "2")]
+    #[serde(
+        alias = "connector_type",
+        with = "connector_type",
+        skip_serializing_if = "connector_type::is_default"
+    )]
+    pub connector_type: i32,
     /// The endpoint config.
     #[prost(bytes = "vec", tag = "3")]
     #[serde(
@@ -565,6 +616,37 @@ pub struct ConnectorState {
     #[prost(bool, tag = "2")]
     #[serde(alias = "merge_patch", skip_serializing_if = "std::ops::Not::not")]
     pub merge_patch: bool,
+}
+
+/// Enums are strings in JSON; ones that are not known count as not said.
+mod connector_type {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::ConnectorType;
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = match name.as_str() {
+            "IMAGE" => ConnectorType::Image,
+            "LOCAL" => ConnectorType::Local,
+            _ => ConnectorType::Invalid,
+        };
+        Ok(known.into())
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub(super) fn serialize<S: Serializer>(number: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match ConnectorType::try_from(*number) {
+            Ok(ConnectorType::Image) => "IMAGE",
+            Ok(ConnectorType::Local) => "LOCAL",
+            _ => "INVALID",
+        })
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub(super) fn is_default(number: &i32) -> bool {
+        *number == 0
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

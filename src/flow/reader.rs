@@ -1,83 +1,113 @@
-//! Reads framed messages. The end of the stream between two messages is an end, inside of one it is
-//! an error; memory grows with what arrives, never with what a peer claims.
+//! Finds messages in a stream of bytes, blocking.
+//!
+//! A clean end is not an error, an end inside a message is. The buffer grows with what has arrived,
+//! never with what a header merely claims, and shrinks again after a large message.
 
 use std::io::{BufRead, BufReader, Read};
 
 use serde::de::DeserializeOwned;
 
-use super::codec::{Codec, CodecError, malformed};
+use super::codec::{Codec, CodecError};
+use super::proto;
 
-/// The largest message that is taken. An Open request holds every schema of a capture, so tens of
-/// megabytes are normal (flow-protocol.md, 1.5).
-const LARGEST: usize = 1 << 30;
+/// No message is longer: an Open request with thousands of schemas has some tens of MiB.
+const LIMIT: usize = 1 << 30;
+/// How much is read at once.
+const READ_AHEAD: usize = 256 * 1024;
+/// The buffer keeps this much from one message to the next.
+const KEEP: usize = 1 << 20;
 
 /// Reads messages of one codec.
 #[derive(Debug)]
 pub struct Reader<R> {
-    input: BufReader<R>,
+    source: BufReader<R>,
     codec: Codec,
-    frame: Vec<u8>,
+    buffer: Vec<u8>,
+    number: u64,
+    limit: usize,
+    skip_blank: bool,
 }
 
 impl<R: Read> Reader<R> {
-    /// A reader of this input.
-    pub fn new(input: R, codec: Codec) -> Self {
-        Self { input: BufReader::with_capacity(64 * 1024, input), codec, frame: Vec::new() }
+    /// Reads from `source`.
+    pub fn new(source: R, codec: Codec) -> Self {
+        Self {
+            source: BufReader::with_capacity(READ_AHEAD, source),
+            codec,
+            buffer: Vec::new(),
+            number: 0,
+            limit: LIMIT,
+            skip_blank: true,
+        }
     }
 
-    /// The next message; `None` at the end of the stream.
+    /// Makes a blank line an error, as it is to Flow in what a connector writes. People who type
+    /// requests may leave some.
+    #[must_use]
+    pub fn refuse_blank_lines(mut self) -> Self {
+        self.skip_blank = false;
+        self
+    }
+
+    /// Waits for the next message; `None` at the end of the stream. After [`CodecError::Decode`] the
+    /// next message can be read, after any other error nothing can.
     pub fn message<M: prost::Message + DeserializeOwned + Default>(
         &mut self,
     ) -> Result<Option<M>, CodecError> {
-        match self.codec {
-            Codec::Json => self.next_json(),
-            Codec::Proto => self.next_proto(),
+        if self.buffer.capacity() > KEEP {
+            self.buffer = Vec::new();
         }
-    }
-
-    fn next_json<M: DeserializeOwned>(&mut self) -> Result<Option<M>, CodecError> {
         loop {
-            self.frame.clear();
-            let limit = LARGEST as u64 + 1;
-            let read = self.input.by_ref().take(limit).read_until(b'\n', &mut self.frame)?;
-            if read == 0 {
+            self.buffer.clear();
+            self.number += 1;
+            let found = match self.codec {
+                Codec::Json => self.read_line()?,
+                Codec::Proto => self.read_frame()?,
+            };
+            if !found {
                 return Ok(None);
             }
-            if read > LARGEST {
-                return Err(CodecError::TooLarge(LARGEST));
-            }
-            if !self.frame.trim_ascii().is_empty() {
-                break;
+            let blank = self.codec == Codec::Json && self.buffer.trim_ascii().is_empty();
+            if !(blank && self.skip_blank) {
+                return self.codec.decode(&self.buffer, self.number).map(Some);
             }
         }
-        // A last line may lack its newline if it is whole.
-        let whole = self.frame.ends_with(b"\n");
-        serde_json::from_slice(&self.frame)
-            .map(Some)
-            .map_err(|error| if !whole && error.is_eof() { CodecError::Truncated } else { malformed(&error) })
     }
 
-    fn next_proto<M: prost::Message + Default>(&mut self) -> Result<Option<M>, CodecError> {
-        let mut length = [0; 4];
-        match self.fill(4)? {
-            0 => return Ok(None),
-            4 => length.copy_from_slice(&self.frame),
-            _ => return Err(CodecError::Truncated),
+    fn read_line(&mut self) -> Result<bool, CodecError> {
+        let number = self.number;
+        let most = u64::try_from(self.limit).unwrap_or(u64::MAX).saturating_add(1);
+        self.source.by_ref().take(most).read_until(b'\n', &mut self.buffer)?;
+        if self.buffer.pop_if(|byte| *byte == b'\n').is_some() {
+            Ok(true)
+        } else if self.buffer.is_empty() {
+            Ok(false)
+        } else if self.buffer.len() > self.limit {
+            Err(CodecError::TooLarge { number, limit: self.limit })
+        } else {
+            Err(CodecError::Truncated { number })
         }
-        let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
-        if length > LARGEST {
-            return Err(CodecError::TooLarge(LARGEST));
-        }
-        if self.fill(length)? < length {
-            return Err(CodecError::Truncated);
-        }
-        // prost's errors name fields of ours and wire types, no content.
-        M::decode(self.frame.as_slice()).map(Some).map_err(|error| CodecError::Malformed(error.to_string()))
     }
 
-    fn fill(&mut self, length: usize) -> Result<usize, CodecError> {
-        self.frame.clear();
-        Ok(self.input.by_ref().take(length as u64).read_to_end(&mut self.frame)?)
+    fn read_frame(&mut self) -> Result<bool, CodecError> {
+        let number = self.number;
+        let header_length = u64::try_from(proto::HEADER).unwrap_or(u64::MAX);
+        self.source.by_ref().take(header_length).read_to_end(&mut self.buffer)?;
+        if self.buffer.is_empty() {
+            return Ok(false);
+        }
+        let header = self.buffer.as_slice().try_into().map_err(|_| CodecError::Truncated { number })?;
+        let length = proto::length(header);
+        if length > self.limit {
+            return Err(CodecError::TooLarge { number, limit: self.limit });
+        }
+        self.buffer.clear();
+        let claimed = u64::try_from(length).unwrap_or(u64::MAX);
+        self.source.by_ref().take(claimed).read_to_end(&mut self.buffer)?;
+        if self.buffer.len() < length {
+            return Err(CodecError::Truncated { number });
+        }
+        Ok(true)
     }
 }
 
@@ -85,91 +115,128 @@ impl<R: Read> Reader<R> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::message::{Captured, Checkpoint, ConnectorState, Request, Response};
     use super::*;
+    use crate::flow::message::{Acknowledge, Captured, Checkpoint, ConnectorState, Request, Response};
 
-    /// Gives one byte at a time.
-    struct Dripping<'a>(&'a [u8]);
+    /// A source that gives at most so many bytes at once.
+    struct Chunked<'a>(&'a [u8], usize);
 
-    impl Read for Dripping<'_> {
+    impl Read for Chunked<'_> {
         fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-            let count = into.len().min(self.0.len()).min(1);
+            let count = self.1.min(self.0.len()).min(into.len());
             into[..count].copy_from_slice(&self.0[..count]);
             self.0 = &self.0[count..];
             Ok(count)
         }
     }
 
-    fn responses() -> impl Strategy<Value = Vec<Response>> {
-        let document = (any::<u32>(), ".{0,40}").prop_map(|(binding, text)| {
-            let doc_json = serde_json::json!({ "text": text }).to_string().into_bytes();
-            Response { captured: Some(Captured { binding, doc_json }), ..Response::default() }
-        });
-        let checkpoint = any::<bool>().prop_map(|merge_patch| {
-            let state = ConnectorState { updated_json: b"{\"a\":[null]}".to_vec(), merge_patch };
-            Response { checkpoint: Some(Checkpoint { state: Some(state) }), ..Response::default() }
-        });
-        prop::collection::vec(prop_oneof![document, checkpoint], 0..8)
+    fn read_all(bytes: &[u8], chunk: usize, codec: Codec) -> Result<Vec<Response>, CodecError> {
+        let mut reader = Reader::new(Chunked(bytes, chunk), codec);
+        let mut messages = Vec::new();
+        while let Some(message) = reader.message()? {
+            messages.push(message);
+        }
+        Ok(messages)
     }
 
-    fn read_all(input: impl Read, codec: Codec) -> Result<Vec<Response>, CodecError> {
-        let mut reader = Reader::new(input, codec);
-        let mut found = Vec::new();
-        while let Some(response) = reader.message()? {
-            found.push(response);
+    fn encode_all(messages: &[Response], codec: Codec) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for message in messages {
+            codec.encode(message, &mut bytes).expect("it is valid");
         }
-        Ok(found)
+        bytes
+    }
+
+    fn any_response() -> impl Strategy<Value = Response> {
+        let document = ("[a-z\"\\\\é]{0,12}", any::<i64>()).prop_map(|(text, number)| {
+            serde_json::json!({"text": text, "number": number}).to_string().into_bytes()
+        });
+        prop_oneof![
+            (any::<u32>(), document.clone()).prop_map(|(binding, doc_json)| Response {
+                captured: Some(Captured { binding, doc_json }),
+                ..Default::default()
+            }),
+            (any::<bool>(), document).prop_map(|(merge_patch, updated_json)| Response {
+                checkpoint: Some(Checkpoint { state: Some(ConnectorState { updated_json, merge_patch }) }),
+                ..Default::default()
+            }),
+        ]
+    }
+
+    #[test]
+    fn blank_lines_are_skipped_for_people_only() {
+        let bytes = b"\n  \r\n{\"acknowledge\":{\"checkpoints\":2}}\n";
+        let mut reader = Reader::new(bytes.as_slice(), Codec::Json);
+        let request: Request = reader.message().expect("it parses").expect("it is there");
+        assert_eq!(request.acknowledge, Some(Acknowledge { checkpoints: 2 }));
+        let mut reader = Reader::new(bytes.as_slice(), Codec::Json).refuse_blank_lines();
+        assert!(matches!(reader.message::<Request>(), Err(CodecError::Decode { number: 1, .. })));
+    }
+
+    #[test]
+    fn reading_goes_on_after_a_message_that_does_not_parse() {
+        let mut reader = Reader::new(b"{\"spec\":1}\n{}\n".as_slice(), Codec::Json);
+        assert!(matches!(reader.message::<Request>(), Err(CodecError::Decode { number: 1, .. })));
+        assert_eq!(reader.message::<Request>().expect("it parses"), Some(Request::default()));
+        assert_eq!(reader.message::<Request>().expect("the end is clean"), None);
+    }
+
+    #[test]
+    fn a_claimed_length_is_not_believed() {
+        let mut reader = Reader::new([0xff, 0xff, 0xff, 0x3f, 1, 2].as_slice(), Codec::Proto);
+        assert!(matches!(reader.message::<Request>(), Err(CodecError::Truncated { number: 1 })));
+        assert!(reader.buffer.capacity() < KEEP);
+        let mut reader = Reader::new([0xff; 4].as_slice(), Codec::Proto);
+        assert!(matches!(reader.message::<Request>(), Err(CodecError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_at_the_limit() {
+        let mut reader = Reader::new(std::io::repeat(b' '), Codec::Json);
+        reader.limit = 4096;
+        assert!(matches!(reader.message::<Request>(), Err(CodecError::TooLarge { limit: 4096, .. })));
     }
 
     proptest! {
         #[test]
-        fn messages_survive_any_chunking(messages in responses(), proto: bool) {
-            let codec = if proto { Codec::Proto } else { Codec::Json };
-            let mut bytes = Vec::new();
-            for message in &messages {
-                codec.encode(message, &mut bytes).expect("JSON inside");
+        fn any_chunking_and_either_codec_give_the_same_messages(
+            messages in proptest::collection::vec(any_response(), 0..12),
+            chunk in 1_usize..50,
+        ) {
+            for codec in [Codec::Json, Codec::Proto] {
+                let bytes = encode_all(&messages, codec);
+                prop_assert_eq!(read_all(&bytes, chunk, codec).expect("it parses"), messages.clone());
             }
-            prop_assert_eq!(&read_all(Dripping(&bytes), codec).expect("readable"), &messages);
-            prop_assert_eq!(&read_all(bytes.as_slice(), codec).expect("readable"), &messages);
         }
 
         #[test]
-        fn a_cut_is_noticed_or_falls_between_messages(messages in responses(), cut: prop::sample::Index) {
-            let mut bytes = Vec::new();
+        fn a_cut_stream_gives_whole_messages_then_one_error(
+            messages in proptest::collection::vec(any_response(), 1..6),
+            cut in any::<proptest::sample::Index>(),
+            proto in any::<bool>(),
+        ) {
+            let codec = if proto { Codec::Proto } else { Codec::Json };
+            let bytes = encode_all(&messages, codec);
+            let cut = cut.index(bytes.len());
+            let mut ends = vec![0];
             for message in &messages {
-                Codec::Proto.encode(message, &mut bytes).expect("JSON inside");
+                let end = ends.last().copied().unwrap_or(0) + encode_all(std::slice::from_ref(message), codec).len();
+                ends.push(end);
             }
-            let cut = cut.index(bytes.len() + 1);
-            if let Ok(found) = read_all(&bytes[..cut], Codec::Proto) {
-                prop_assert_eq!(&found[..], &messages[..found.len()]);
-                let mut whole = Vec::new();
-                for message in &found {
-                    Codec::Proto.encode(message, &mut whole).expect("JSON inside");
+            match read_all(&bytes[..cut], 7, codec) {
+                Ok(read) => prop_assert_eq!(ends[read.len()], cut),
+                Err(error) => {
+                    let truncated = matches!(error, CodecError::Truncated { .. });
+                    prop_assert!(truncated);
+                    prop_assert!(!ends.contains(&cut));
                 }
-                prop_assert_eq!(whole.len(), cut);
             }
         }
 
         #[test]
-        fn junk_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), proto: bool) {
-            let codec = if proto { Codec::Proto } else { Codec::Json };
-            let _ = Reader::new(bytes.as_slice(), codec).message::<Request>();
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read_all(&bytes, 9, Codec::Proto);
+            let _ = read_all(&bytes, 9, Codec::Json);
         }
-    }
-
-    #[test]
-    fn a_claimed_length_takes_no_memory() {
-        let bytes = (1_u32 << 29).to_le_bytes();
-        assert!(matches!(read_all(bytes.as_slice(), Codec::Proto), Err(CodecError::Truncated)));
-    }
-
-    #[test]
-    fn zero_values_may_be_missing_and_unknown_fields_come() {
-        let line = br#"{"open":{"capture":{"bindings":[{"resourceConfig":{"a":1}}],"new":[1]},"range":{"keyEnd":4294967295},"state":null}}"#;
-        let request: Request =
-            Reader::new(line.as_slice(), Codec::Json).message().expect("readable").expect("one");
-        let open = request.open.expect("open");
-        assert_eq!(open.range.expect("range").key_begin, 0);
-        assert_eq!(open.state_json, b"null");
     }
 }

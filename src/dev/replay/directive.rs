@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn directives_are_read() {
-        let of = |line: &str| Directive::of(line.as_bytes()).map(std::result::Result::ok);
+        let of = |line: &str| Directive::of(line.as_bytes()).map(Result::ok);
         assert_eq!(of("{\"type\":\"RECORD\"}\n"), None);
         assert_eq!(of("#! sleep 500ms\n"), Some(Some(Directive::Sleep(Duration::from_millis(500)))));
         assert_eq!(of("#! stderr   indented\n"), Some(Some(Directive::Stderr("  indented".to_owned()))));

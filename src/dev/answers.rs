@@ -1,0 +1,188 @@
+//! What Flow checks in the answers to Spec, Discover and Validate (flow-protocol.md, sections 3.4
+//! to 3.7).
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::checks::compile;
+use super::resource;
+use crate::failure::{Cause, Failure};
+use crate::flow::message::{CaptureSpec, Discovered, DiscoveredBinding, PROTOCOL_VERSION, Spec, Validated};
+
+fn wrong(what: impl Into<String>) -> Failure {
+    Failure::new(Cause::Runtime, what)
+}
+
+/// The specification.
+pub(super) fn spec(spec: &Spec) -> Result<(), Failure> {
+    if spec.protocol != PROTOCOL_VERSION {
+        return Err(wrong(format!("the spec says protocol {}, not {PROTOCOL_VERSION}", spec.protocol)));
+    }
+    if spec.resource_path_pointers.is_empty() {
+        return Err(wrong("the spec has no resourcePathPointers"));
+    }
+    for (name, json) in [
+        ("configSchema", &spec.config_schema_json),
+        ("resourceConfigSchema", &spec.resource_config_schema_json),
+    ] {
+        let schema: Value = serde_json::from_slice(json).unwrap_or_default();
+        compile(&schema).map_err(|what| wrong(format!("the spec's {name} {what}")))?;
+        // Flow adds members of its own: `sops` to configs, `_meta` to resource configs.
+        let own = if name == "configSchema" { "sops" } else { "_meta" };
+        let forbids = schema.get("additionalProperties") == Some(&Value::Bool(false));
+        if forbids && schema.pointer(&format!("/properties/{own}")).is_none() {
+            return Err(wrong(format!("the spec's {name} forbids other members, but Flow adds {own:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Everything that is wrong with the streams that were found.
+pub(super) fn discovered(discovered: &Discovered, pointers: &[String]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut paths = HashSet::new();
+    for binding in &discovered.bindings {
+        let name = &binding.recommended_name;
+        if name.is_empty() {
+            problems.push("a binding has no recommendedName".to_owned());
+        }
+        match resource_path(binding, pointers) {
+            Err(what) => problems.push(format!("the resourceConfig of {name:?} {what}")),
+            Ok(path) if !paths.insert(path.clone()) => {
+                problems.push(format!("two bindings have the resource path {path:?}"));
+            }
+            Ok(_) => {}
+        }
+        let schema: Value = serde_json::from_slice(&binding.document_schema_json).unwrap_or_default();
+        if let Err(what) = compile(&schema) {
+            problems.push(format!("the documentSchema of {name:?} {what}"));
+        }
+        let wrong_keys =
+            binding.key.iter().filter_map(|pointer| Some((pointer, wrong_key(&schema, pointer)?)));
+        problems.extend(wrong_keys.map(|(pointer, what)| format!("the key {pointer} of {name:?} {what}")));
+    }
+    problems
+}
+
+fn resource_path(binding: &DiscoveredBinding, pointers: &[String]) -> Result<Vec<String>, String> {
+    let config: Value = serde_json::from_slice(&binding.resource_config_json).unwrap_or_default();
+    if !config.is_object() {
+        return Err("is not an object".to_owned());
+    }
+    let derived = resource::path(&config, pointers)?;
+    if binding.resource_path.is_empty() || binding.resource_path == derived {
+        Ok(derived)
+    } else {
+        Err(format!("makes the path {derived:?}, but resourcePath is {:?}", binding.resource_path))
+    }
+}
+
+/// What is wrong with a key, as far as plain `properties` tell: it may be described elsewhere too.
+fn wrong_key(schema: &Value, pointer: &str) -> Option<&'static str> {
+    let Some(steps) = pointer.strip_prefix('/') else { return Some("is not a JSON pointer") };
+    let mut location = schema;
+    for step in steps.split('/') {
+        let name = step.replace("~1", "/").replace("~0", "~");
+        location = location.get("properties")?.get(&name)?;
+    }
+    let is = |name: &str| match location.get("type") {
+        Some(Value::String(only)) => only == name,
+        Some(Value::Array(names)) => names.iter().any(|one| one == name),
+        _ => false,
+    };
+    if is("null") {
+        Some("may be null")
+    } else if is("object") || is("array") {
+        Some("is not a scalar")
+    } else if is("number") {
+        Some("may be a fractional number")
+    } else {
+        None
+    }
+}
+
+/// The answer to Validate, against what Flow extracts from the resource configs itself.
+pub(super) fn validated(validated: &Validated, capture: &CaptureSpec) -> Result<(), Failure> {
+    let (answered, asked) = (validated.bindings.len(), capture.bindings.len());
+    if answered != asked {
+        return Err(wrong(format!("validated has {answered} bindings, but {asked} were asked about")));
+    }
+    for (answer, binding) in validated.bindings.iter().zip(&capture.bindings) {
+        let (answered, expected) = (&answer.resource_path, &binding.resource_path);
+        if answered != expected {
+            return Err(wrong(format!(
+                "validated has the resource path {answered:?} where {expected:?} was asked about"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::flow::message::{Binding, ValidatedBinding};
+
+    fn good() -> Spec {
+        Spec {
+            protocol: PROTOCOL_VERSION,
+            config_schema_json: b"{}".to_vec(),
+            resource_config_schema_json: b"{}".to_vec(),
+            resource_path_pointers: vec!["/stream".to_owned()],
+            ..Default::default()
+        }
+    }
+
+    fn found(schema: &Value, key: &str) -> DiscoveredBinding {
+        DiscoveredBinding {
+            recommended_name: "users".to_owned(),
+            resource_config_json: br#"{"stream":"users"}"#.to_vec(),
+            document_schema_json: schema.to_string().into_bytes(),
+            key: vec![key.to_owned()],
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_spec_is_complete() {
+        assert!(spec(&good()).is_ok());
+        assert!(spec(&Spec { protocol: 1, ..good() }).is_err());
+        assert!(spec(&Spec { resource_path_pointers: Vec::new(), ..good() }).is_err());
+        assert!(spec(&Spec { config_schema_json: Vec::new(), ..good() }).is_err());
+        let strict = br#"{"additionalProperties":false}"#.to_vec();
+        assert!(spec(&Spec { resource_config_schema_json: strict, ..good() }).is_err());
+    }
+
+    #[test]
+    fn discovered_streams_can_become_bindings() {
+        let pointers = ["/stream".to_owned()];
+        let problems = |bindings: &[DiscoveredBinding]| {
+            discovered(&Discovered { bindings: bindings.to_vec() }, &pointers)
+        };
+        let schema = json!({"properties": {"id": {"type": "integer"}, "n": {"type": ["null", "string"]}, "o": {"properties": {"f": {"type": "number"}}}}});
+        assert_eq!(problems(&[found(&schema, "/id")]), Vec::<String>::new());
+        assert!(problems(&[found(&schema, "/n")])[0].contains("may be null"));
+        assert!(problems(&[found(&schema, "/o/f")])[0].contains("fractional"));
+        assert!(problems(&[found(&schema, "id")])[0].contains("not a JSON pointer"));
+        assert!(problems(&[found(&schema, "/id"), found(&schema, "/id")])[0].contains("two bindings"));
+        let other = DiscoveredBinding { resource_path: vec!["x".to_owned()], ..found(&schema, "/id") };
+        assert!(problems(&[other])[0].contains("makes the path"));
+    }
+
+    #[test]
+    fn validated_paths_are_those_of_flow() {
+        let path = vec!["users".to_owned()];
+        let capture = CaptureSpec {
+            bindings: vec![Binding { resource_path: path.clone(), ..Default::default() }],
+            ..Default::default()
+        };
+        let answer =
+            |path: Vec<String>| Validated { bindings: vec![ValidatedBinding { resource_path: path }] };
+        assert!(validated(&answer(path), &capture).is_ok());
+        assert!(validated(&answer(vec![String::new(), "users".to_owned()]), &capture).is_err());
+        assert!(validated(&Validated::default(), &capture).is_err());
+    }
+}

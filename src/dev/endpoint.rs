@@ -1,0 +1,258 @@
+//! The process behind a flow.yaml's endpoint: starting it, its pipes, and ending it.
+//!
+//! A thread each writes its stdin, reads its messages and passes its stderr on, so it can never
+//! block on us; the message channel is bounded, so a slow reader of ours slows it down. It runs in
+//! a process group of its own and dies with us. Upstreams are started elsewhere, by `capture`.
+
+use std::io::{PipeReader, PipeWriter, Write, pipe};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::stderr::{self, LastLine};
+use crate::capture::supervisor::{describe_exit, die_with_us};
+use crate::env;
+use crate::failure::{Cause, Failure};
+use crate::flow::codec::{Codec, CodecError};
+use crate::flow::message::{Request, Response};
+use crate::flow::reader::Reader;
+
+/// How many messages are read ahead.
+const AHEAD: usize = 256;
+/// How long the process has to stop, as Flow gives it (flow-protocol.md, section 1.6).
+const GRACE: Duration = Duration::from_secs(15);
+/// How long it may take to exit once its output has ended.
+const EXIT_AFTER_END: Duration = Duration::from_secs(30);
+/// How long its output may stay open, silent, once it has exited: something it left behind has it.
+const END_AFTER_EXIT: Duration = Duration::from_secs(5);
+
+/// How a capture's connector is started.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    /// What is started.
+    pub(super) program: Program,
+    /// `shards.logLevel`.
+    pub(super) log_level: Option<String>,
+}
+
+/// `endpoint.local` or `endpoint.connector`.
+#[derive(Debug, Clone)]
+pub(super) enum Program {
+    /// A command on this machine.
+    Local {
+        /// Program and arguments; `flow-shim` is this very program.
+        command: Vec<String>,
+        /// Variables to set.
+        env: Vec<(String, String)>,
+        /// Whether it speaks protobuf.
+        protobuf: bool,
+    },
+    /// An image, through the docker command.
+    Image {
+        /// Its name.
+        image: String,
+    },
+}
+
+/// A running connector. Dropping it kills its whole group.
+#[derive(Debug)]
+pub(super) struct Process {
+    program: String,
+    child: Child,
+    group: Option<Pid>,
+    codec: Codec,
+    requests: Option<std::sync::mpsc::Sender<Vec<u8>>>,
+    responses: mpsc::Receiver<Result<Response, CodecError>>,
+    stderr: LastLine,
+}
+
+impl Endpoint {
+    /// Starts the process. `network` is Docker's network, for images.
+    pub(super) async fn start(&self, network: &str) -> Result<Process, Failure> {
+        let (mut command, program, codec) = match &self.program {
+            Program::Local { command, env, protobuf } => self.local(command, env, *protobuf)?,
+            Program::Image { image } => {
+                super::docker::command(image, network, self.log_level.as_deref()).await?
+            }
+        };
+        let (stdin, to_stdin) = pipe().map_err(|error| no_pipe(&error))?;
+        let (from_stdout, stdout) = pipe().map_err(|error| no_pipe(&error))?;
+        let (from_stderr, stderr) = pipe().map_err(|error| no_pipe(&error))?;
+        command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+        command.process_group(0).kill_on_drop(true);
+        die_with_us(&mut command);
+        let child = command.spawn().map_err(|error| {
+            Failure::new(Cause::Config, format!("{program:?} cannot be started: {error}"))
+        })?;
+        // The command holds the process's ends of the pipes; they must close when it exits.
+        drop(command);
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let _ = rustix::pipe::fcntl_setpipe_size(&from_stdout, 1 << 20);
+        Ok(Process {
+            program,
+            child,
+            group,
+            codec,
+            requests: Some(write_requests(to_stdin)),
+            responses: read_responses(from_stdout, codec),
+            stderr: stderr::pass_on(from_stderr),
+        })
+    }
+
+    fn local(
+        &self,
+        argv: &[String],
+        variables: &[(String, String)],
+        protobuf: bool,
+    ) -> Result<(Command, String, Codec), Failure> {
+        let (name, arguments) = argv
+            .split_first()
+            .ok_or_else(|| Failure::new(Cause::Config, "the endpoint's command is empty"))?;
+        let path = if name == "flow-shim" {
+            std::env::current_exe().map_err(|error| {
+                Failure::new(Cause::Internal, format!("our own program cannot be found: {error}"))
+            })?
+        } else {
+            name.into()
+        };
+        let mut command = Command::new(path);
+        command.args(arguments).env("LOG_FORMAT", "json");
+        let level = self.log_level.clone().or_else(|| env::get(env::LOG_LEVEL));
+        command.env(env::LOG_LEVEL, level.as_deref().unwrap_or("info"));
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        let own = variables.iter().find(|(name, _)| name == env::CODEC).map(|(_, value)| value.clone());
+        let codec = match own.or_else(|| env::get(env::CODEC)) {
+            _ if protobuf => Codec::Proto,
+            Some(codec) => codec.parse().map_err(|error| Failure::new(Cause::Config, error))?,
+            None => Codec::Json,
+        };
+        Ok((command, name.clone(), codec))
+    }
+}
+
+fn no_pipe(error: &std::io::Error) -> Failure {
+    Failure::new(Cause::Internal, format!("no pipe can be made: {error}"))
+}
+
+impl Process {
+    /// Sends a request. A process that does not read is no error here: its exit says more.
+    pub(super) fn send(&self, request: &Request) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        let encoded = self.codec.encode(request, &mut bytes);
+        encoded.map_err(|error| Failure::new(Cause::Internal, error.to_string()))?;
+        if let Some(requests) = &self.requests {
+            let _ = requests.send(bytes);
+        }
+        Ok(())
+    }
+
+    /// Closes the process's stdin, once all requests are written.
+    pub(super) fn close_stdin(&mut self) {
+        self.requests = None;
+    }
+
+    /// Waits for the next message; `None` at the end of the output. Safe to drop.
+    pub(super) async fn next(&mut self) -> Option<Result<Response, CodecError>> {
+        let child = &mut self.child;
+        let abandoned = async {
+            let _ = child.wait().await;
+            tokio::time::sleep(END_AFTER_EXIT).await;
+        };
+        tokio::select! {
+            biased;
+            response = self.responses.recv() => response,
+            () = abandoned => {
+                tracing::warn!("{} has exited, but something that it started keeps its output open", self.program);
+                None
+            }
+        }
+    }
+
+    /// Waits for the exit once the output has ended. Fails when it is not exit code 0, with what
+    /// the process logged last, as Flow does.
+    pub(super) async fn finish(&mut self) -> Result<(), Failure> {
+        self.close_stdin();
+        let Ok(status) = tokio::time::timeout(EXIT_AFTER_END, self.child.wait()).await else {
+            self.stop().await;
+            let waited = EXIT_AFTER_END.as_secs();
+            let message = format!("the connector closed its output, but did not exit within {waited} s");
+            return Err(Failure::new(Cause::Runtime, message));
+        };
+        let status = status.map_err(|error| {
+            Failure::new(Cause::Internal, format!("the connector's exit cannot be awaited: {error}"))
+        })?;
+        self.signal(Signal::KILL);
+        if status.success() { Ok(()) } else { Err(self.failure(status)) }
+    }
+
+    fn failure(&self, status: ExitStatus) -> Failure {
+        let how = describe_exit(status);
+        let message = match self.stderr.message() {
+            Some(message) => message,
+            None => format!("the connector {how} with no log output; its command is {:?}", self.program),
+        };
+        Failure::new(Cause::Runtime, message).with("connector", how)
+    }
+
+    /// Ends the process: asks, waits, kills. What it still says is read away.
+    pub(super) async fn stop(&mut self) {
+        self.close_stdin();
+        self.signal(Signal::TERM);
+        let gone = async {
+            while self.responses.recv().await.is_some() {}
+            let _ = self.child.wait().await;
+        };
+        if tokio::time::timeout(GRACE, gone).await.is_err() {
+            tracing::warn!("{} did not stop within {} s and is killed", self.program, GRACE.as_secs());
+        }
+        self.signal(Signal::KILL);
+        let _ = self.child.wait().await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // A group that is gone already needs no signal.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+fn write_requests(mut stdin: PipeWriter) -> std::sync::mpsc::Sender<Vec<u8>> {
+    let (sender, requests) = std::sync::mpsc::channel::<Vec<u8>>();
+    std::thread::spawn(move || {
+        for request in requests {
+            if stdin.write_all(&request).is_err() {
+                break;
+            }
+        }
+    });
+    sender
+}
+
+fn read_responses(stdout: PipeReader, codec: Codec) -> mpsc::Receiver<Result<Response, CodecError>> {
+    let (sender, responses) = mpsc::channel(AHEAD);
+    std::thread::spawn(move || {
+        let mut reader = Reader::new(stdout, codec).refuse_blank_lines();
+        loop {
+            let message = match reader.message::<Response>() {
+                Ok(None) => break,
+                Ok(Some(message)) => Ok(message),
+                Err(error) => Err(error),
+            };
+            let last = message.is_err();
+            if sender.blocking_send(message).is_err() || last {
+                break;
+            }
+        }
+    });
+    responses
+}

@@ -1,0 +1,48 @@
+//! Options that all commands of the driver share, and the choice of captures.
+
+use std::path::PathBuf;
+
+use super::flow_yaml::Catalog;
+use crate::failure::{Cause, Failure};
+
+/// Which capture of which file.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TaskOptions {
+    /// The flow.yaml that defines the capture
+    #[arg(long, value_name = "FILE", default_value = "test.flow.yaml")]
+    pub source: PathBuf,
+    /// The capture, where the file has several
+    #[arg(long, visible_alias = "capture", value_name = "CAPTURE")]
+    pub name: Option<String>,
+    /// Docker's network, for connectors in images
+    #[arg(long, default_value = "bridge")]
+    pub network: String,
+}
+
+impl TaskOptions {
+    pub(super) fn catalog(&self) -> Result<Catalog, Failure> {
+        let catalog = Catalog::load(&self.source)?;
+        if catalog.names().next().is_none() {
+            return Err(Failure::new(Cause::Config, format!("{} has no capture", self.source.display())));
+        }
+        Ok(catalog)
+    }
+
+    /// The one capture that is meant.
+    pub(super) fn only(&self, catalog: &Catalog) -> Result<String, Failure> {
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        let names: Vec<_> = catalog.names().collect();
+        match names.as_slice() {
+            [only] => Ok((*only).to_owned()),
+            several => {
+                let several = several.join(", ");
+                Err(Failure::new(
+                    Cause::Usage,
+                    format!("there are several captures, choose with --name: {several}"),
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! All that the developer commands print on stdout, in flowctl's forms (flow-protocol.md, section
+//! 7). A reader that has gone, as `head` does, is a quiet end and not an error.
+
+use std::io::{BufWriter, ErrorKind, Write};
+
+use serde::Serialize;
+
+use crate::failure::{Cause, Failure};
+use crate::flow::message::ConnectorState;
+
+/// Lines on their way to stdout.
+pub(super) struct Output {
+    to: BufWriter<Box<dyn Write>>,
+    closed: bool,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("closed", &self.closed).finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    /// To stdout.
+    pub(super) fn stdout() -> Self {
+        Self::to(Box::new(std::io::stdout().lock()))
+    }
+
+    /// To somewhere else, for tests.
+    pub(super) fn to(writer: Box<dyn Write>) -> Self {
+        Self { to: BufWriter::with_capacity(256 * 1024, writer), closed: false }
+    }
+
+    /// Whether nobody reads any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// `["collection",{…}]`, the document as it came. `collection` is quoted already.
+    pub(super) fn document(&mut self, collection: &str, document: &[u8]) -> Result<(), Failure> {
+        self.put(&[b"[", collection.as_bytes(), b",", document, b"]"])
+    }
+
+    /// `["connectorState",{…}]`
+    pub(super) fn state(&mut self, state: &ConnectorState) -> Result<(), Failure> {
+        let json = to_json(state)?;
+        self.put(&[b"[\"connectorState\",", &json, b"]"])
+    }
+
+    /// `["applied.actionDescription", "…"]`
+    pub(super) fn applied(&mut self, description: &str) -> Result<(), Failure> {
+        let json = to_json(&description)?;
+        self.put(&[b"[\"applied.actionDescription\", ", &json, b"]"])
+    }
+
+    /// One line of JSON.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        let json = to_json(value)?;
+        self.put(&[&json])
+    }
+
+    /// Hands over what was printed so far.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        let flushed = if self.closed { Ok(()) } else { self.to.flush() };
+        self.settle(flushed)
+    }
+
+    fn put(&mut self, parts: &[&[u8]]) -> Result<(), Failure> {
+        if self.closed {
+            return Ok(());
+        }
+        let mut written = Ok(());
+        for part in parts {
+            // Text that came through protobuf, or was indented, may hold newlines between tokens.
+            let mut rest = *part;
+            while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+                let line = &rest[..at];
+                written =
+                    written.and_then(|()| self.to.write_all(line)).and_then(|()| self.to.write_all(b" "));
+                rest = &rest[at + 1..];
+            }
+            written = written.and_then(|()| self.to.write_all(rest));
+        }
+        written = written.and_then(|()| self.to.write_all(b"\n"));
+        self.settle(written)
+    }
+
+    fn settle(&mut self, result: std::io::Result<()>) -> Result<(), Failure> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            Err(error) => Err(Failure::new(Cause::Runtime, format!("stdout cannot be written: {error}"))),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(value)
+        .map_err(|_| Failure::new(Cause::Runtime, "the connector's answer holds text that is not JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_are_those_of_flowctl() {
+        let kept = Kept::default();
+        let mut output = Output::to(Box::new(kept.clone()));
+        output.document("\"x/users\"", b"{\"n\":1.10,\n\"m\":2}").expect("it is written");
+        let updated_json = b"{\"a\":1}".to_vec();
+        output.state(&ConnectorState { updated_json, merge_patch: true }).expect("it is written");
+        output.applied("said \"so\"").expect("it is written");
+        output.flush().expect("it is written");
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).expect("it is text");
+        assert_eq!(
+            text,
+            "[\"x/users\",{\"n\":1.10, \"m\":2}]\n[\"connectorState\",{\"updated\":{\"a\":1},\"mergePatch\":true}]\n[\"applied.actionDescription\", \"said \\\"so\\\"\"]\n"
+        );
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_error() {
+        let mut output = Output::to(Box::new(Gone));
+        output.json(&1).expect("it is buffered");
+        output.flush().expect("it is quiet");
+        assert!(output.is_closed());
+    }
+}

@@ -1,0 +1,173 @@
+//! `flow-shim raw …`: one request to a connector, its answer as lines of JSON, in flowctl's forms
+//! (flow-protocol.md, section 7.1).
+
+use super::answers;
+use super::driver::Driver;
+use super::options::TaskOptions;
+use super::output::Output;
+use super::preview::{self, PreviewOptions};
+use super::task::{Task, json};
+use crate::capture::shutdown::Shutdown;
+use crate::failure::{Cause, Failure};
+use crate::flow::message::{ApplyRequest, DiscoverRequest, Request, Response, Spec, SpecRequest};
+
+/// The version of a capture that is nowhere published.
+pub(super) const VERSION: &str = "00:00:00:00";
+
+/// What to ask.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum RawCommand {
+    /// Print the connector's specification
+    Spec(TaskOptions),
+    /// Print the streams that there are, one line each
+    Discover(DiscoverOptions),
+    /// Print whether the capture could run
+    Validate(TaskOptions),
+    /// Print what publishing the capture does
+    Apply(TaskOptions),
+    /// Run the capture and print its documents
+    Capture(CaptureOptions),
+}
+
+/// Options of `raw discover`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DiscoverOptions {
+    /// Which capture
+    #[command(flatten)]
+    pub task: TaskOptions,
+    /// Print the raw answer; always so, kept for flowctl's sake
+    #[arg(long, hide = true)]
+    pub emit_raw: bool,
+    /// The output's format; always json, kept for flowctl's sake
+    #[arg(short = 'o', long = "output", hide = true, value_parser = ["json"])]
+    pub format: Option<String>,
+}
+
+/// Options of `raw capture`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CaptureOptions {
+    /// Which capture
+    #[command(flatten)]
+    pub task: TaskOptions,
+    /// Stop after this long without data, such as 30s
+    #[arg(long, value_name = "DURATION", value_parser = crate::shim::definition::parse_duration)]
+    pub timeout: Option<std::time::Duration>,
+    /// The state to start with
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub initial_state: String,
+    /// Print states too
+    #[arg(long, visible_alias = "print-checkpoint")]
+    pub output_state: bool,
+}
+
+/// Runs a `raw` command.
+pub async fn run(command: &RawCommand, shutdown: &Shutdown) -> Result<(), Failure> {
+    let mut output = Output::stdout();
+    match command {
+        RawCommand::Spec(options) => spec(options, shutdown, &mut output).await?,
+        RawCommand::Discover(options) => discover(&options.task, shutdown, &mut output).await?,
+        RawCommand::Validate(options) => validate(options, shutdown, &mut output).await?,
+        RawCommand::Apply(options) => apply(options, shutdown, &mut output).await?,
+        RawCommand::Capture(options) => {
+            let CaptureOptions { task, timeout, initial_state, output_state } = options.clone();
+            let once = PreviewOptions {
+                task,
+                timeout,
+                initial_state,
+                output_state,
+                sessions: vec![-1],
+                delay: std::time::Duration::ZERO,
+                output_apply: false,
+            };
+            drop(output);
+            return preview::run(&once, shutdown).await;
+        }
+    }
+    output.flush()
+}
+
+/// The question that only the endpoint matters for needs no bindings.
+async fn ask(
+    options: &TaskOptions,
+    shutdown: &Shutdown,
+    doing: &str,
+    request: impl FnOnce(&Task, &Spec) -> Result<Request, Failure>,
+) -> Result<(Task, Spec, Response), Failure> {
+    let catalog = options.catalog()?;
+    let with_bindings = matches!(doing, "validate" | "apply");
+    let task = Task::load(&catalog, &options.only(&catalog)?, with_bindings)?;
+    let driver = Driver { network: &options.network, shutdown };
+    let (spec, answer) = driver.unary(&task, doing, |spec| request(&task, spec)).await?;
+    Ok((task, spec, answer))
+}
+
+fn other(doing: &str) -> Failure {
+    Failure::new(Cause::Runtime, format!("{doing} was answered with something else"))
+}
+
+async fn spec(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
+    let request = |task: &Task, _: &Spec| {
+        let spec = SpecRequest { connector_type: task.connector_type(), config_json: json(&task.config) };
+        Ok(Request { spec: Some(spec), ..Default::default() })
+    };
+    let (_, _, answer) = ask(options, shutdown, "spec", request).await?;
+    let spec = answer.spec.ok_or_else(|| other("spec"))?;
+    answers::spec(&spec)?;
+    output.json(&spec)
+}
+
+async fn discover(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
+    let request = |task: &Task, _: &Spec| {
+        let discover = DiscoverRequest {
+            connector_type: task.connector_type(),
+            config_json: json(&task.config),
+            name: task.name.clone(),
+        };
+        Ok(Request { discover: Some(discover), ..Default::default() })
+    };
+    let (_, spec, answer) = ask(options, shutdown, "discover", request).await?;
+    let discovered = answer.discovered.ok_or_else(|| other("discover"))?;
+    for binding in &discovered.bindings {
+        output.json(binding)?;
+    }
+    let problems = answers::discovered(&discovered, &spec.resource_path_pointers);
+    for problem in &problems {
+        tracing::error!("{problem}");
+    }
+    match problems.as_slice() {
+        [] => Ok(()),
+        [first, ..] => {
+            output.flush()?;
+            let count = problems.len();
+            Err(Failure::new(
+                Cause::Internal,
+                format!("Flow would refuse the discovered bindings ({count} problems): {first}"),
+            ))
+        }
+    }
+}
+
+async fn validate(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
+    let request = |task: &Task, spec: &Spec| {
+        let capture = task.capture_spec(spec)?;
+        Ok(Request { validate: Some(task.validate_request(&capture)), ..Default::default() })
+    };
+    let (task, spec, answer) = ask(options, shutdown, "validate", request).await?;
+    let validated = answer.validated.ok_or_else(|| other("validate"))?;
+    output.json(&validated)?;
+    output.flush()?;
+    answers::validated(&validated, &task.capture_spec(&spec)?)
+}
+
+async fn apply(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
+    let request = |task: &Task, spec: &Spec| {
+        let apply = ApplyRequest {
+            capture: Some(task.capture_spec(spec)?),
+            version: VERSION.to_owned(),
+            ..Default::default()
+        };
+        Ok(Request { apply: Some(apply), ..Default::default() })
+    };
+    let (_, _, answer) = ask(options, shutdown, "apply", request).await?;
+    output.json(&answer.applied.ok_or_else(|| other("apply"))?)
+}

@@ -1,0 +1,120 @@
+//! A connector's stderr: passed on to ours byte by byte, while the last line is remembered, because
+//! that is what Flow shows when a connector fails (flow-protocol.md, section 1.6).
+
+use std::io::{PipeReader, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How much of a line is remembered.
+const REMEMBERED: usize = 256 * 1024;
+/// How long the end of stderr may come after the exit.
+const LATE: Duration = Duration::from_secs(2);
+
+/// The last line so far.
+#[derive(Debug)]
+pub(super) struct LastLine {
+    line: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl LastLine {
+    /// The message of the last line; call it once the process has exited. `None` where it said nothing.
+    pub(super) fn message(&self) -> Option<String> {
+        let start = Instant::now();
+        while !self.thread.is_finished() && start.elapsed() < LATE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim();
+        if text.is_empty() {
+            return None;
+        }
+        let log: Option<Value> = serde_json::from_str(text).ok();
+        let message = log.as_ref().and_then(|log| log.get("message").or_else(|| log.get("msg")));
+        Some(message.and_then(Value::as_str).unwrap_or(text).to_owned())
+    }
+}
+
+/// Passes on until the end.
+pub(super) fn pass_on(mut source: PipeReader) -> LastLine {
+    let line = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&line);
+    let thread = std::thread::spawn(move || {
+        let mut chunk = vec![0; 64 * 1024];
+        let mut tail = Tail::default();
+        while let Ok(count) = source.read(&mut chunk) {
+            if count == 0 {
+                break;
+            }
+            // Where our stderr is closed there is nobody to tell.
+            let _ = std::io::stderr().write_all(&chunk[..count]);
+            tail.add(&chunk[..count]);
+            shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(tail.last());
+        }
+    });
+    LastLine { line, thread }
+}
+
+/// Finds the last line that is not blank in what comes in pieces.
+#[derive(Debug, Default)]
+struct Tail {
+    whole: Vec<u8>,
+    open: Vec<u8>,
+}
+
+impl Tail {
+    fn add(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let room = REMEMBERED.saturating_sub(self.open.len());
+            self.open.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                if !self.open.trim_ascii().is_empty() {
+                    std::mem::swap(&mut self.whole, &mut self.open);
+                }
+                self.open.clear();
+            }
+        }
+    }
+
+    fn last(&self) -> &Vec<u8> {
+        if self.open.trim_ascii().is_empty() { &self.whole } else { &self.open }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message_of(pieces: &[&str]) -> Option<String> {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let last = pass_on(reader);
+        for piece in pieces {
+            writer.write_all(piece.as_bytes()).expect("it is open");
+        }
+        drop(writer);
+        last.message()
+    }
+
+    #[test]
+    fn the_last_line_is_the_message() {
+        assert_eq!(message_of(&[]), None);
+        assert_eq!(message_of(&["one\ntw", "o\n\n"]).as_deref(), Some("two"));
+        assert_eq!(message_of(&["one\n", "no newline"]).as_deref(), Some("no newline"));
+        let log = "{\"level\":\"error\",\"message\":\"no such host\"}\n";
+        assert_eq!(message_of(&["raw\n", log]).as_deref(), Some("no such host"));
+        assert_eq!(message_of(&["{\"msg\":\"older spelling\"}\n"]).as_deref(), Some("older spelling"));
+    }
+
+    #[test]
+    fn a_line_without_end_is_bounded() {
+        let mut tail = Tail::default();
+        for _ in 0..10 {
+            tail.add(&vec![b'x'; REMEMBERED / 2]);
+        }
+        assert_eq!(tail.last().len(), REMEMBERED);
+    }
+}

@@ -1,0 +1,214 @@
+//! Files of a flow.yaml, as JSON values: reading, and taking their members by name.
+//!
+//! Errors say in which file and where in it, and never quote what stands there: an endpoint config
+//! may be anywhere.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::failure::{Cause, Failure};
+
+/// A mistake in a file of the user's.
+pub(super) fn wrong(file: &Path, what: impl std::fmt::Display) -> Failure {
+    Failure::new(Cause::Config, format!("{}: {what}", file.display()))
+}
+
+/// Reads a YAML or JSON file.
+pub(super) fn read(file: &Path) -> Result<Value, Failure> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| wrong(file, format!("cannot be read: {error}")))?;
+    // JSON is YAML, but its own parser is faster and keeps any depth and number of nodes.
+    if let Ok(value) = serde_json::from_str(&text) {
+        return Ok(value);
+    }
+    serde_saphyr::from_str_with_options(&text, options()).map_err(|error| {
+        let place = error
+            .location()
+            .filter(|location| location.line() > 0)
+            .map(|location| format!(" at line {}, column {}", location.line(), location.column()))
+            .unwrap_or_default();
+        let what = match error.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { .. } => "has a key twice",
+            serde_saphyr::Error::UnknownAnchor { .. } => "has an alias without its anchor",
+            _ => "is not valid YAML",
+        };
+        wrong(file, format!("{what}{place}"))
+    })
+}
+
+/// `yes` and `on` are strings, as in Flow; limits are those of large catalogs.
+fn options() -> serde_saphyr::Options {
+    let mut budget = serde_saphyr::Budget::default();
+    budget.max_nodes = 10_000_000;
+    budget.max_events = 40_000_000;
+    budget.max_depth = 120;
+    let mut options = serde_saphyr::Options::default();
+    options.strict_booleans = true;
+    options.with_snippet = false;
+    options.budget = Some(budget);
+    options
+}
+
+/// A value in a file, with the path of keys that leads to it.
+#[derive(Debug, Clone)]
+pub(super) struct Located<'a> {
+    /// The file.
+    pub(super) file: &'a Path,
+    /// Such as `captures.acmeCo/source.bindings[0]`.
+    pub(super) place: String,
+    /// What stands there.
+    pub(super) value: &'a Value,
+}
+
+impl<'a> Located<'a> {
+    /// A mistake at this place.
+    pub(super) fn wrong(&self, what: &str) -> Failure {
+        wrong(self.file, format!("{} {what}", self.place))
+    }
+
+    /// The member of this name; `None` where it is absent or null.
+    pub(super) fn get(&self, name: &str) -> Option<Located<'a>> {
+        let value = self.value.get(name).filter(|value| !value.is_null())?;
+        Some(Located { file: self.file, place: format!("{}.{name}", self.place), value })
+    }
+
+    /// The member of this name, which must be there.
+    pub(super) fn need(&self, name: &str) -> Result<Located<'a>, Failure> {
+        self.get(name).ok_or_else(|| self.wrong(&format!("has no {name}")))
+    }
+
+    /// The members of an object.
+    pub(super) fn object(&self) -> Result<&'a Map<String, Value>, Failure> {
+        self.value.as_object().ok_or_else(|| self.wrong("must be a mapping"))
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self) -> Result<Vec<Located<'a>>, Failure> {
+        let list = self.value.as_array().ok_or_else(|| self.wrong("must be a list"))?;
+        let item =
+            |(index, value)| Located { file: self.file, place: format!("{}[{index}]", self.place), value };
+        Ok(list.iter().enumerate().map(item).collect())
+    }
+
+    /// A string.
+    pub(super) fn text(&self) -> Result<&'a str, Failure> {
+        self.value.as_str().ok_or_else(|| self.wrong("must be a string"))
+    }
+
+    /// A list of strings.
+    pub(super) fn texts(&self) -> Result<Vec<String>, Failure> {
+        self.items()?.iter().map(|item| item.text().map(str::to_owned)).collect()
+    }
+
+    /// The boolean member of this name; `false` where it is absent.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        let Some(flag) = self.get(name) else { return Ok(false) };
+        flag.value.as_bool().ok_or_else(|| flag.wrong("must be true or false"))
+    }
+
+    /// Refuses members that are not known, naming the nearest that is.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), Failure> {
+        for name in self.object()?.keys() {
+            if !known.contains(&name.as_str()) {
+                let nearest = nearest(name, known)
+                    .map(|nearest| format!("; did you mean {nearest:?}?"))
+                    .unwrap_or_default();
+                return Err(self.wrong(&format!("has an unknown key {name:?}{nearest}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands here, or in the file that a string names, with that file.
+    pub(super) fn resolve(&self) -> Result<(Value, PathBuf), Failure> {
+        let Value::String(reference) = self.value else {
+            return Ok((self.value.clone(), self.file.to_owned()));
+        };
+        let file = self.beside(reference)?;
+        Ok((read(&file)?, file))
+    }
+
+    /// The file that stands in this one by a relative name.
+    pub(super) fn beside(&self, reference: &str) -> Result<PathBuf, Failure> {
+        if reference.contains("://") {
+            return Err(self.wrong("is a URL; only relative files can be read"));
+        }
+        if reference.contains('#') {
+            return Err(self.wrong("points into a file; name a whole file"));
+        }
+        Ok(self.file.parent().unwrap_or(Path::new("")).join(reference))
+    }
+}
+
+/// The known name that is fewest edits away, if it is near at all.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distances = known.iter().map(|&candidate| (edits(name, candidate), candidate));
+    distances.min().filter(|(distance, _)| *distance <= 1 + name.len() / 3).map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, ignoring case.
+fn edits(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=left.len()).collect();
+    for (line, letter) in right.to_lowercase().chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
+        for column in 0..left.len() {
+            let replaced = diagonal + usize::from(left[column] != letter);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[left.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("flow.yaml");
+        std::fs::write(&file, text).expect("a file");
+        (folder, file)
+    }
+
+    #[test]
+    fn words_and_dates_stay_strings() {
+        let (_folder, file) = written("{a: yes, b: on, c: 2024-01-01, d: 3m, e: 12345678901, f: ~, g: '1'}");
+        let value = read(&file).expect("it is valid");
+        let expected = serde_json::json!({"a": "yes", "b": "on", "c": "2024-01-01", "d": "3m", "e": 12_345_678_901_u64, "f": null, "g": "1"});
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn mistakes_have_a_place_and_no_content() {
+        let (_folder, file) = written("captures:\n  a:\n    password: [hunter2\n  b: c\n");
+        let failure = read(&file).expect_err("the list has no end");
+        assert!(failure.message.contains("flow.yaml: is not valid YAML at line "), "{failure}");
+        assert!(!failure.message.contains("hunter2"), "{failure}");
+        let (_folder, file) = written("a: 1\nb: 2\na: 3\n");
+        let failure = read(&file).expect_err("a key stands twice");
+        assert!(failure.message.contains("has a key twice at line 3"), "{failure}");
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let value = serde_json::json!({"resouce": 1});
+        let located =
+            Located { file: Path::new("flow.yaml"), place: "bindings[0]".to_owned(), value: &value };
+        let failure = located.only(&["resource", "target"]).expect_err("it is unknown");
+        assert_eq!(
+            failure.message,
+            "flow.yaml: bindings[0] has an unknown key \"resouce\"; did you mean \"resource\"?"
+        );
+        assert_eq!(nearest("zzz", &["resource"]), None);
+    }
+
+    #[test]
+    fn distances_are_those_of_levenshtein() {
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(edits("", "abc"), 3);
+        assert_eq!(edits("Target", "target"), 0);
+    }
+}
