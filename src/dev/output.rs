@@ -113,7 +113,7 @@ mod tests {
 
     impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().expect("no test panics while it writes").extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -143,7 +143,8 @@ mod tests {
         output.state(&ConnectorState { updated_json, merge_patch: true }).expect("it is written");
         output.applied("said \"so\"").expect("it is written");
         output.flush().expect("it is written");
-        let text = String::from_utf8(kept.0.lock().unwrap().clone()).expect("it is text");
+        let text = String::from_utf8(kept.0.lock().expect("no test panics while it writes").clone())
+            .expect("it is text");
         assert_eq!(
             text,
             "[\"x/users\",{\"n\":1.10, \"m\":2}]\n[\"connectorState\",{\"updated\":{\"a\":1},\"mergePatch\":true}]\n[\"applied.actionDescription\", \"said \\\"so\\\"\"]\n"

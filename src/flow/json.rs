@@ -80,7 +80,7 @@ mod tests {
         };
         let mut line = Vec::new();
         encode(&message, &mut line).expect("it is valid");
-        assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1);
+        assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1));
         assert!(line.ends_with(b"}\n"));
         let back: Request = decode(&line, 1).expect("it parses");
         assert!(back.spec.expect("it is there").config_json.windows(4).any(|part| part == b"x\\ny"));

@@ -7,6 +7,7 @@ mod layering;
 mod codecs;
 mod documents;
 mod endings;
+mod quick_start;
 mod requests;
 mod resume;
 mod shutdown;

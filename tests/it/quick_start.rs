@@ -1,0 +1,95 @@
+//! The README's first command, and the embedded driver that it runs.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::harness::{program, repository};
+
+fn driver(arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.args(arguments).current_dir(repository("")).env("LOG_LEVEL", "warn");
+    command.env_remove("FLOW_SHIM_DIR").env_remove("FLOW_RUNTIME_CODEC");
+    command.output().expect("the program runs")
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn of(lines: &[Value], name: &str) -> Vec<Value> {
+    lines.iter().filter(|line| line[0] == name).map(|line| line[1].clone()).collect()
+}
+
+#[test]
+fn the_readmes_first_command_prints_documents_of_both_protocols() {
+    let readme = std::fs::read_to_string(repository("README.md")).expect("a README");
+    assert!(readme.contains("$ cargo run --release -- preview --source test.flow.yaml\n"));
+    let output = driver(&["preview", "--source", "test.flow.yaml"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let lines = lines(&output);
+    for (collection, count) in
+        [("demo/products", 25), ("demo/users", 25), ("demo/purchases", 25), ("demo/orders", 25)]
+    {
+        assert_eq!(of(&lines, collection).len(), count, "{collection}");
+    }
+    let composite = of(&lines, "demo/order_lines");
+    assert!(composite.iter().all(|document| document["order_id"].is_i64() && document["line_no"].is_i64()));
+    for summary in ["demo/airbyte: ", "demo/singer: ", "invalid documents 0"] {
+        assert!(said.contains(summary), "{said}");
+    }
+}
+
+#[test]
+fn a_second_session_goes_on_where_the_first_ended() {
+    let arguments = ["preview", "--name", "demo/airbyte", "--sessions", "1,1", "--output-state"];
+    let output = driver(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = lines(&output);
+    let mut ids: Vec<i64> = of(&lines, "demo/users").iter().filter_map(|user| user["id"].as_i64()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), all), (25, 25), "no document comes twice");
+    let last = of(&lines, "connectorState").pop().expect("a state");
+    assert_eq!(last["updated"]["bindingStateV1"]["users"]["rowId"], 25);
+}
+
+#[test]
+fn raw_spec_and_discover_print_what_flowctl_prints() {
+    let output = driver(&["raw", "spec", "--name", "demo/airbyte"]);
+    let spec = &lines(&output)[0];
+    assert_eq!(spec["protocol"], 3_032_023);
+    assert!(spec["configSchema"]["properties"]["count"].is_object());
+    let output = driver(&["raw", "discover", "--name", "demo/singer", "--emit-raw", "-o", "json"]);
+    let bindings = lines(&output);
+    assert_eq!(bindings.len(), 4);
+    assert!(bindings.iter().any(|binding| binding["key"] == json!(["/order_id", "/line_no"])));
+    assert!(bindings.iter().any(|binding| binding["isFallbackKey"] == true));
+}
+
+#[test]
+fn raw_validate_and_apply_answer() {
+    let validated = lines(&driver(&["raw", "validate", "--name", "demo/airbyte"]));
+    assert_eq!(validated[0]["bindings"][0]["resourcePath"], json!(["products"]));
+    let applied = lines(&driver(&["raw", "apply", "--name", "demo/airbyte"]));
+    assert!(applied[0]["actionDescription"].as_str().is_some_and(|text| text.contains("products")));
+}
+
+#[test]
+fn documents_that_break_their_schema_are_named_and_fail_the_preview() {
+    let text = std::fs::read_to_string(repository("test.flow.yaml")).expect("readable");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("test.flow.yaml");
+    let root = repository("").display().to_string();
+    let strict = text
+        .replace("id: {type: integer}", "id: {type: integer, maximum: 20}")
+        .replace("shims/", &format!("{root}/shims/"));
+    std::fs::write(&file, strict).expect("written");
+    let output = driver(&["preview", "--source", file.to_str().expect("UTF-8"), "--name", "demo/airbyte"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("/id") && said.contains("maximum") && said.contains("products"), "{said}");
+}
