@@ -3,10 +3,12 @@
 mod flow_model;
 mod harness;
 mod layering;
+mod recorded_tap;
 
 mod codecs;
 mod documents;
 mod endings;
+mod recordings_singer;
 mod requests;
 mod resume;
 mod shutdown;
