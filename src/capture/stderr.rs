@@ -62,9 +62,10 @@ fn is_critical(text: &str) -> bool {
     text.starts_with("CRITICAL ") || text.contains("level=CRITICAL") || text.contains("| CRITICAL")
 }
 
-/// Singer's SDK logs "An unhandled error occurred …" before the line that says which.
+/// Singer's SDK logs "An unhandled error occurred …" before the line that says which; a traceback
+/// says it in its last line.
 fn is_telling(text: &str) -> bool {
-    !text.contains("unhandled error") && !text.starts_with("Traceback")
+    !text.contains("unhandled error") && !is_chain(text)
 }
 
 fn first_line(text: &str) -> String {
@@ -193,6 +194,8 @@ mod tests {
     async fn the_cause_is_found_before_the_useless_last_line() {
         let text = "Traceback (most recent call last):\n  File \"x\", line 1\npsycopg2.OperationalError: no password\n(Background on this error at: https://sqlalche.me/e/20/e3q8)\n";
         assert_eq!(tail_of(text).await.cause().as_deref(), Some("psycopg2.OperationalError: no password"));
+        let text = "Traceback (most recent call last):\n  x\nKeyError: 'port'\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n  y\nConfigError: no port\n";
+        assert_eq!(tail_of(text).await.cause().as_deref(), Some("ConfigError: no port"));
         let text = "CRITICAL access denied\nTraceback (most recent call last):\n  x\nValueError: y\n";
         assert_eq!(tail_of(text).await.cause().as_deref(), Some("CRITICAL access denied"));
         assert_eq!(tail_of("usage: tap\n").await.cause().as_deref(), Some("usage: tap"));

@@ -85,8 +85,14 @@ fn schema(settings: &Value) -> Value {
     Value::Object(root)
 }
 
+/// One setting, and those inside it, such as the key of an `ssh_tunnel`.
 fn setting(name: &str, property: &mut Map<String, Value>) {
     property.shift_remove("writeOnly");
+    for (name, inner) in property.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        if let Value::Object(inner) = inner {
+            setting(name, inner);
+        }
+    }
     let single = property.get("type").and_then(Value::as_array).filter(|types| types.len() == 1);
     if let Some(only) = single.map(|types| types[0].clone()) {
         property.insert("type".to_owned(), only);
@@ -117,6 +123,9 @@ mod tests {
                 "password": {"type": ["string", "null"], "secret": true, "writeOnly": true},
                 "token_count": {"type": ["integer", "null"]},
                 "stream_maps": {"type": ["object", "null"]},
+                "tunnel": {"type": ["object", "null"], "properties": {
+                    "private_key": {"type": ["string"], "writeOnly": true},
+                }},
             },
             "required": ["host", "auth_token"],
         });
@@ -126,6 +135,10 @@ mod tests {
         assert_eq!(schema["properties"]["password"], json!({"type": ["string", "null"], "secret": true}));
         assert_eq!(schema["properties"]["token_count"], json!({"type": ["integer", "null"]}));
         assert_eq!(schema["properties"]["stream_maps"]["advanced"], true);
+        assert_eq!(
+            schema["properties"]["tunnel"]["properties"]["private_key"],
+            json!({"type": "string", "secret": true})
+        );
         assert_eq!(schema["type"], "object");
     }
 }

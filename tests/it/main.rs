@@ -3,11 +3,13 @@
 mod flow_model;
 mod harness;
 mod layering;
+mod recorded_tap;
 
 mod codecs;
 mod documents;
 mod endings;
 mod quick_start;
+mod recordings_singer;
 mod requests;
 mod resume;
 mod shutdown;
