@@ -1,5 +1,6 @@
 //! What flow-shim does, seen through the built program.
 
+mod environment;
 mod flow_model;
 mod harness;
 mod layering;
@@ -9,6 +10,7 @@ mod codecs;
 mod documents;
 mod endings;
 mod quick_start;
+mod real_connectors;
 mod recordings_singer;
 mod requests;
 mod resume;
