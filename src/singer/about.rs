@@ -57,7 +57,11 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
             tracing::warn!("the tap tells no settings; give `config.schema` in shim.yaml for a config form");
             Ok(UpstreamSpec::default())
         }
-        None => Err(ended.failure("--about")),
+        None => {
+            let mut failure = ended.failure("--about");
+            failure.message.push_str("; if the tap knows no --about, give `config.schema` in shim.yaml");
+            Err(failure)
+        }
     }
 }
 
