@@ -116,7 +116,7 @@ impl Heard {
                 Some("config_error") => Cause::Config,
                 _ => Cause::Upstream,
             };
-            let mut failure = Failure::new(cause, report.message.clone());
+            let mut failure = Failure::new(cause, report.user_message());
             failure.fields.extend(report.fields());
             return failure;
         }

@@ -81,6 +81,35 @@ pub struct ErrorReport {
     pub stream: Option<String>,
 }
 
+impl ErrorReport {
+    /// What the user is told. Where upstream's sentence says nothing, as the CDK's for unforeseen
+    /// errors does (fixture faker/check-no-count), what developers are told follows it.
+    pub fn user_message(&self) -> String {
+        match &self.internal_message {
+            Some(inner)
+                if self.message.starts_with("Something went wrong in the connector") && inner.len() < 500 =>
+            {
+                format!("{} ({inner})", self.message.trim_end_matches('.'))
+            }
+            _ => self.message.clone(),
+        }
+    }
+
+    /// What developers want beside the message.
+    pub fn fields(&self) -> Map<String, Value> {
+        let facts = [
+            ("stream", &self.stream),
+            ("failureType", &self.failure_type),
+            ("internalMessage", &self.internal_message),
+            ("stackTrace", &self.stack_trace),
+        ];
+        facts
+            .into_iter()
+            .filter_map(|(name, fact)| fact.as_ref().map(|fact| (name.to_owned(), fact.as_str().into())))
+            .collect()
+    }
+}
+
 /// A stream's status.
 #[derive(Debug)]
 pub struct StreamStatus<'line> {

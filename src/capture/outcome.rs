@@ -45,9 +45,9 @@ fn first_cause(errors: &[ErrorReport]) -> Option<&ErrorReport> {
 fn reported(report: &ErrorReport, ended: &Ended, seen: &Seen) -> Failure {
     let message = match &report.stream {
         Some(stream) if !report.message.contains(stream.as_str()) => {
-            format!("stream {stream:?}: {}", report.message)
+            format!("stream {stream:?}: {}", report.user_message())
         }
-        _ => report.message.clone(),
+        _ => report.user_message(),
     };
     let cause =
         if report.failure_type.as_deref() == Some("config_error") { Cause::Config } else { Cause::Upstream };

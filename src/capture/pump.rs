@@ -228,22 +228,6 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 }
 
-impl ErrorReport {
-    /// What developers want beside the message.
-    pub fn fields(&self) -> serde_json::Map<String, serde_json::Value> {
-        let facts = [
-            ("stream", &self.stream),
-            ("failureType", &self.failure_type),
-            ("internalMessage", &self.internal_message),
-            ("stackTrace", &self.stack_trace),
-        ];
-        facts
-            .into_iter()
-            .filter_map(|(name, fact)| fact.as_ref().map(|fact| (name.to_owned(), fact.as_str().into())))
-            .collect()
-    }
-}
-
 /// A line that is no message goes to the log; one that held data ends the read.
 fn stray(line: &[u8], error: LineError) -> Result<Next, Failure> {
     match error {

@@ -11,6 +11,7 @@ mod documents;
 mod endings;
 mod quick_start;
 mod real_connectors;
+mod recordings_airbyte;
 mod recordings_singer;
 mod requests;
 mod resume;
