@@ -4,6 +4,8 @@
 //! `cargo bench` prints one table. `FLOW_SHIM_BENCH_MB` sets the load (default 256), and
 //! `FLOW_SHIM_BENCH_RUNS` how often each case runs (default 3; the least CPU counts).
 
+#![expect(clippy::disallowed_methods, reason = "settings of the benchmark")]
+
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};

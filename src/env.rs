@@ -1,5 +1,7 @@
 //! Every environment variable that flow-shim looks at. Nothing else calls `std::env::var`.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one place")]
+
 use std::ffi::OsString;
 
 /// The shim's folder; the flag is `--shim`. Upstream gets it too, as an absolute path.

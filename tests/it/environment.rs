@@ -2,6 +2,8 @@
 //! installed or started here, on loopback; what a machine cannot have is left out loudly, and is a
 //! failure where `FLOW_SHIM_REQUIRE_ALL=1`.
 
+#![expect(clippy::disallowed_methods, reason = "tests look at the setting of .ci/run")]
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
