@@ -23,5 +23,5 @@ mod resource;
 mod session;
 mod stderr;
 mod summary;
-mod task;
+pub mod task;
 mod yaml;

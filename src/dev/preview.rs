@@ -23,7 +23,7 @@ use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::stopped;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{ApplyRequest, CaptureSpec, ConnectorState, OpenRequest, RangeSpec, Request};
-use crate::shim::definition::parse_duration;
+use crate::shim::units::parse_duration;
 
 /// Options of `preview`.
 #[derive(Debug, Clone, clap::Args)]

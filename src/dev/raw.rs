@@ -50,7 +50,7 @@ pub struct CaptureOptions {
     #[command(flatten)]
     pub task: TaskOptions,
     /// Stop after this long without data, such as 30s
-    #[arg(long, value_name = "DURATION", value_parser = crate::shim::definition::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = crate::shim::units::parse_duration)]
     pub timeout: Option<std::time::Duration>,
     /// The state to start with
     #[arg(long, value_name = "JSON", default_value = "{}")]

@@ -15,7 +15,7 @@ use crate::failure::{Cause, Failure};
 use crate::flow::message::{
     Binding, CaptureSpec, CollectionSpec, ConnectorType, Spec, ValidateBinding, ValidateRequest,
 };
-use crate::shim::definition::parse_duration;
+use crate::shim::units::parse_duration;
 
 const CAPTURE_KEYS: [&str; 8] =
     ["autoDiscover", "endpoint", "bindings", "interval", "shards", "redactSalt", "expectPubId", "delete"];
@@ -129,6 +129,12 @@ impl Task {
             ..Default::default()
         }
     }
+}
+
+/// Reads a flow.yaml and all captures in it, as far as that can be done without running one.
+pub fn read_all(file: &std::path::Path) -> Result<(), Failure> {
+    let catalog = Catalog::load(file)?;
+    catalog.names().try_for_each(|name| Task::load(&catalog, name, true).map(drop))
 }
 
 /// A JSON value as it is sent.

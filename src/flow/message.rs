@@ -363,6 +363,14 @@ pub struct Response {
     #[prost(message, optional, tag = "8")]
     #[serde(alias = "sourced_schema", skip_serializing_if = "Option::is_none")]
     pub sourced_schema: Option<SourcedSchema>,
+    /// A refresh of a binding begins: what follows replaces what was there. Newer runtimes only.
+    #[prost(message, optional, tag = "9")]
+    #[serde(alias = "backfill_begin", skip_serializing_if = "Option::is_none")]
+    pub backfill_begin: Option<BackfillBegin>,
+    /// It is complete. Newer runtimes only.
+    #[prost(message, optional, tag = "10")]
+    #[serde(alias = "backfill_complete", skip_serializing_if = "Option::is_none")]
+    pub backfill_complete: Option<BackfillComplete>,
 }
 
 /// `Response.Spec`.
@@ -587,6 +595,26 @@ pub struct SourcedSchema {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub schema_json: Json,
+}
+
+/// `Response.BackfillBegin`: the first message of its binding in a transaction (user-needs.md, 4.3).
+#[derive(Clone, PartialEq, prost::Message, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct BackfillBegin {
+    /// Index of the binding.
+    #[prost(uint32, tag = "1")]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub binding: u32,
+}
+
+/// `Response.BackfillComplete`.
+#[derive(Clone, PartialEq, prost::Message, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct BackfillComplete {
+    /// Index of the binding.
+    #[prost(uint32, tag = "1")]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub binding: u32,
 }
 
 /// `Response.Checkpoint`.

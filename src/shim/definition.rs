@@ -7,7 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::read::{ReadSection, StateSection};
+use super::schema::{DocumentSection, SchemaSection};
+use super::streams::StreamsSection;
+use super::units::duration;
 
 /// A whole `shim.yaml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -27,6 +32,14 @@ pub struct Definition {
     pub config: ConfigSection,
     /// Which streams are shown, and how.
     pub streams: StreamsSection,
+    /// What is published as a collection's schema.
+    pub schema: SchemaSection,
+    /// What is added to documents.
+    pub document: DocumentSection,
+    /// How a capture reads.
+    pub read: ReadSection,
+    /// How upstream wants its state.
+    pub state: StateSection,
     /// Time limits.
     pub timeouts: Timeouts,
     /// What only taps need.
@@ -57,29 +70,13 @@ impl ProtocolName {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConfigSection {
+    /// An RFC 7396 patch of upstream's config schema.
+    pub schema_patch: Option<Value>,
     /// Replaces upstream's config schema; for taps that have no `--about`.
     pub schema: Option<Value>,
-}
-
-/// `streams:`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct StreamsSection {
-    /// Globs of the streams that new captures read; others are discovered, but disabled.
-    /// Empty: all, as upstream has it.
-    pub select: Vec<String>,
-    /// Globs of streams that are never shown.
-    pub omit: Vec<String>,
-    /// What is different for streams, by name; `*` is for those without an entry of their own.
-    pub overrides: BTreeMap<String, StreamOverride>,
-}
-
-/// One entry of `streams.overrides`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct StreamOverride {
-    /// JSON pointers that replace the stream's key.
-    pub key: Option<Vec<String>>,
+    /// JSON pointers, TO: FROM. Before upstream sees the config, the value at FROM moves to TO, pair
+    /// after pair in the file's order.
+    pub map: Map<String, Value>,
 }
 
 /// `timeouts:`
@@ -117,6 +114,21 @@ impl Default for Timeouts {
 pub struct SingerSection {
     /// How the tap takes its catalog.
     pub catalog_flag: CatalogFlag,
+    /// Whether the state file is rewritten with what Flow has acknowledged.
+    pub state_file_acks: StateFileAcks,
+}
+
+/// Whether a tap's state file is kept at what is durable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateFileAcks {
+    /// For taps that are known to read it while they run.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }
 
 /// The flag with which a tap takes its catalog.
@@ -132,32 +144,4 @@ pub enum CatalogFlag {
     /// `--properties`, the older spelling.
     #[serde(rename = "--properties")]
     Properties,
-}
-
-/// Reads `90s`, `15m`, `1h 30m`; a bare number is refused, since nobody can tell its unit.
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse_duration(&text).map_err(serde::de::Error::custom)
-}
-
-/// Reads a duration such as `90s` or `15m`.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|signed| Duration::try_from(signed).ok())
-        .ok_or_else(|| format!("{text:?} is not a duration such as 90s, 15m or 1h"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_need_a_unit() {
-        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("15m"), Ok(Duration::from_secs(900)));
-        assert_eq!(parse_duration("1h"), Ok(Duration::from_secs(3600)));
-        assert!(parse_duration("90").is_err());
-        assert!(parse_duration("-5s").is_err());
-    }
 }

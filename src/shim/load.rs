@@ -23,10 +23,18 @@ const LATER: &[&str] = &[
     "streams.overrides.*.normalize",
     "streams.overrides.*.refresh",
     "streams.overrides.*.interval",
-    "schema",
-    "document",
-    "read",
-    "state",
+    "schema.mode",
+    "schema.sourced",
+    "schema.dateToDatetime",
+    "document.meta",
+    "read.minInterval",
+    "read.idleTimeout",
+    "read.parallelism",
+    "read.maxRecordBytes",
+    "read.oversizedRecord",
+    "read.discoverOnOpen",
+    "read.checkpointEvery",
+    "state.format",
     "singer.stateFileAcks",
 ];
 
@@ -39,6 +47,10 @@ const KNOWN: &[&str] = &[
     "oauth2",
     "config",
     "streams",
+    "schema",
+    "document",
+    "read",
+    "state",
     "timeouts",
     "singer",
     "select",
@@ -182,12 +194,12 @@ mod tests {
         .map(|text| parse(text).expect_err("a mistake"))
         .collect();
         insta::assert_snapshot!(errors.join("\n"), @r#"
-        line 1 column 1: unknown field `protcol`, expected one of protocol, command, env, documentationUrl, oauth2, config, streams, timeouts, singer; did you mean `protocol`?
+        line 1 column 1: unknown field `protcol`, expected one of protocol, command, env, documentationUrl, oauth2, config, streams, schema, document, read, state, timeouts, singer; did you mean `protocol`?
         line 1 column 11: unknown variant `airbite`, expected one of airbyte, singer
         line 1 column 10: expected sequence start
         line 1 column 18: "60" is not a duration such as 90s, 15m or 1h
-        line 3 column 13: unknown field `keys`, expected one of key; did you mean `key`?
-        `read` is a key of shim.yaml that this version does not act on yet; remove it
+        line 3 column 13: unknown field `keys`, expected one of key, schemaPatch, normalize, refresh, interval; did you mean `key`?
+        `read.parallelism` is a key of shim.yaml that this version does not act on yet; remove it
         `streams.overrides.*.refresh` is a key of shim.yaml that this version does not act on yet; remove it
         `oauth2: auto` is not acted on yet by this version; write the block out
         line 1 column 4: unclosed bracket '['

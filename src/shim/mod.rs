@@ -3,4 +3,8 @@
 pub mod command;
 pub mod definition;
 pub mod load;
+pub mod read;
+pub mod schema;
 pub mod stream;
+pub mod streams;
+pub mod units;

@@ -1,6 +1,7 @@
 //! What a shim says of one stream.
 
-use super::definition::{Definition, StreamOverride};
+use super::definition::Definition;
+use super::streams::StreamOverride;
 
 /// Whether a stream is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,8 @@ mod tests {
     #[test]
     fn the_full_name_comes_before_the_plain_one_and_the_star() {
         let mut definition = Definition::default();
-        let entry = |key: &str| StreamOverride { key: Some(vec![key.to_owned()]) };
+        let entry =
+            |key: &str| StreamOverride { key: Some(vec![key.to_owned()]), ..StreamOverride::default() };
         definition.streams.overrides.insert("*".to_owned(), entry("/star"));
         definition.streams.overrides.insert("shop.users".to_owned(), entry("/full"));
         assert_eq!(stream_override(&definition, "users", "shop.users"), entry("/full"));

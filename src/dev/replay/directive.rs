@@ -19,7 +19,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Cause, Failure};
-use crate::shim::definition::parse_duration;
+use crate::shim::units::parse_duration;
 
 /// One such line.
 #[derive(Debug, PartialEq, Eq)]

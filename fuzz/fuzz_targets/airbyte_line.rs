@@ -1,0 +1,16 @@
+//! A line of a source's output, as it comes and after a repair.
+#![no_main]
+
+use flow_shim::airbyte::Airbyte;
+use flow_shim::capture::protocol::UpstreamProtocol;
+use flow_shim::json::repair::repair;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|line: &[u8]| {
+    let source = Airbyte::default();
+    if source.parse_line(line).is_err()
+        && let Some(repaired) = repair(line)
+    {
+        let _ = source.parse_line(&repaired.text);
+    }
+});

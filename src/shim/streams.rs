@@ -1,0 +1,61 @@
+//! `streams:` of `shim.yaml`: which streams are shown, and what is different for some of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::units::optional_duration;
+
+/// `streams:`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct StreamsSection {
+    /// Globs of the streams that new captures read; others are discovered, but disabled.
+    /// Empty: all, as upstream has it.
+    pub select: Vec<String>,
+    /// Globs of streams that are never shown.
+    pub omit: Vec<String>,
+    /// What is different for streams, by name; `*` is for those without an entry of their own.
+    pub overrides: BTreeMap<String, StreamOverride>,
+}
+
+/// One entry of `streams.overrides`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct StreamOverride {
+    /// JSON pointers that replace the stream's key.
+    pub key: Option<Vec<String>>,
+    /// An RFC 7396 patch of the stream's schema.
+    pub schema_patch: Option<Value>,
+    /// Values to be changed, by JSON pointer into a record.
+    #[expect(clippy::zero_sized_map_values, reason = "one normalization today is no reason for a set")]
+    pub normalize: BTreeMap<String, Normalization>,
+    /// What a full refresh does with rows that are gone; absent: what fits the binding.
+    pub refresh: Option<Refresh>,
+    /// The least time from one read of the stream to the next; absent: every session reads it.
+    #[serde(deserialize_with = "optional_duration")]
+    pub interval: Option<Duration>,
+}
+
+/// A change of a value on its way into a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalization {
+    /// Text that is no date but begins with one becomes that date.
+    DatetimeToDate,
+}
+
+/// What a full refresh does with the rows of the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Refresh {
+    /// Row ids start at 0 again, and rows beyond the refresh's end are deleted; an unchanged refresh
+    /// emits nothing.
+    Snapshot,
+    /// Row ids go on; nothing is deleted.
+    Append,
+    /// Flow is told where the refresh begins and ends, and drops what is older.
+    Truncate,
+}
