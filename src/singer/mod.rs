@@ -1,11 +1,12 @@
 //! All that knows Singer: how a tap is called, and what it prints.
 //!
-//! `message` reads lines; `about` and `catalog` read what a tap tells of itself; `selection` and
+//! `message` reads lines; `about`, `catalog` and `flag` read what a tap tells of itself; `selection` and
 //! `state` turn the engine's words into Singer's files and back; `routes` finds the names under
 //! which a tap prints its streams.
 
 mod about;
 mod catalog;
+mod flag;
 mod message;
 mod resource;
 mod routes;
@@ -24,19 +25,25 @@ use crate::capture::protocol::{
 use crate::capture::supervisor::Upstream;
 use crate::failure::{Cause, Failure};
 use crate::log::Level;
-use crate::shim::definition::{CatalogFlag, SingerSection};
+use crate::shim::definition::SingerSection;
 
 /// A Singer tap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Singer {
-    settings: SingerSection,
+    flag: flag::Flag,
     discovery: catalog::Discovery,
+}
+
+impl Default for Singer {
+    fn default() -> Self {
+        Self::new(SingerSection::default())
+    }
 }
 
 impl Singer {
     /// A tap with these settings.
     pub fn new(settings: SingerSection) -> Self {
-        Self { settings, discovery: catalog::Discovery::default() }
+        Self { flag: flag::Flag::new(settings.catalog_flag), discovery: catalog::Discovery::default() }
     }
 }
 
@@ -56,7 +63,11 @@ impl UpstreamProtocol for Singer {
     }
 
     async fn spec(&self, upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
-        about::spec(upstream).await
+        let spec = about::spec(upstream).await?;
+        if spec.config_schema.is_some() {
+            self.flag.answered_about();
+        }
+        Ok(spec)
     }
 
     /// Singer has no check; a tap that can discover can connect.
@@ -65,6 +76,7 @@ impl UpstreamProtocol for Singer {
     }
 
     async fn discover(&self, upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
+        self.flag.ask(upstream).await?;
         self.discovery.run(upstream, config).await
     }
 
@@ -92,14 +104,10 @@ impl UpstreamProtocol for Singer {
             Failure::new(Cause::Internal, "a tap cannot be read without a discovery before it")
         })?;
         let catalog = selection::catalog(streams, discovered)?;
-        let flag = match self.settings.catalog_flag {
-            CatalogFlag::Properties => "--properties",
-            CatalogFlag::Auto | CatalogFlag::Catalog => "--catalog",
-        };
         let mut arguments = vec![
             "--config".into(),
             Argument::File("config.json"),
-            flag.into(),
+            self.flag.get().into(),
             Argument::File("catalog.json"),
         ];
         let mut files = vec![
