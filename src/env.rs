@@ -15,6 +15,10 @@ pub const LOG_LEVEL: &str = "LOG_LEVEL";
 /// The docker command, for `raw` and `preview` with an image; Flow's name for it.
 pub const DOCKER_CLI: &str = "DOCKER_CLI";
 
+/// A file of CA certificates in PEM that are believed instead of the web's; OpenSSL's name for it.
+/// Upstream sees it too. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -27,7 +27,7 @@
 //!        json                  pure functions on JSON
 //! ```
 //!
-//! Imports run downwards only; a test checks it. `env`, `log` and `failure` are leaves.
+//! Imports run downwards only; a test checks it. `env`, `http`, `log` and `failure` are leaves.
 
 pub mod airbyte;
 pub mod capture;
@@ -36,6 +36,7 @@ pub mod dev;
 pub mod env;
 pub mod failure;
 pub mod flow;
+pub mod http;
 pub mod json;
 pub mod log;
 pub mod settings;

@@ -11,15 +11,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("failure", &["failure"]),
     ("env", &["env"]),
     ("log", &["log", "failure"]),
+    ("http", &["http", "env"]),
     ("shim", &["shim", "json", "env", "failure", "log"]),
-    ("capture", &["capture", "flow", "shim", "json", "log", "failure"]),
+    ("oauth", &["oauth", "flow", "shim", "json", "http", "log", "failure"]),
+    ("capture", &["capture", "oauth", "flow", "shim", "json", "http", "log", "env", "failure"]),
     ("airbyte", &["airbyte", "capture", "shim", "json", "log", "failure"]),
     ("singer", &["singer", "capture", "shim", "json", "log", "failure"]),
     ("upstream", &["upstream", "airbyte", "singer", "capture", "flow", "shim", "log", "failure"]),
     ("settings", &["settings", "upstream", "capture", "flow", "shim", "env", "failure"]),
     (
         "dev",
-        &["dev", "upstream", "airbyte", "singer", "capture", "flow", "shim", "json", "log", "env", "failure"],
+        &[
+            "dev", "upstream", "airbyte", "singer", "capture", "oauth", "flow", "shim", "json", "http",
+            "log", "env", "failure",
+        ],
     ),
     ("cli", &["cli", "dev", "settings"]),
 ];
