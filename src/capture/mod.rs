@@ -20,6 +20,7 @@ pub mod router;
 mod schema;
 pub mod session;
 pub mod shutdown;
+mod spec_schema;
 pub mod state;
 pub mod stderr;
 pub mod supervisor;

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::config::{self, ConfigSchema};
+use super::config::ConfigSchema;
 use super::protocol::{UpstreamProtocol, UpstreamSpec};
 use super::pump::closed;
 use super::requests::Requests;
+use super::spec_schema;
 use super::supervisor::Upstream;
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
@@ -99,7 +100,7 @@ impl<P: UpstreamProtocol> Session<P> {
         let resource = self.protocol.resource_spec();
         let spec = Spec {
             protocol: PROTOCOL_VERSION,
-            config_schema_json: config::adapt_spec(&schema).to_string().into_bytes(),
+            config_schema_json: spec_schema::adapt_spec(&schema).to_string().into_bytes(),
             resource_config_schema_json: resource.schema.to_string().into_bytes(),
             documentation_url: documentation,
             oauth2,
