@@ -1,6 +1,8 @@
 //! Pure functions on JSON: no input, no output, nothing of ours imported.
 
 pub mod members;
+pub mod merge_patch;
 pub mod pointer;
 pub mod repair;
+pub mod schema;
 pub mod text;
