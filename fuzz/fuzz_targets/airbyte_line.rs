@@ -2,15 +2,15 @@
 #![no_main]
 
 use flow_shim::airbyte::Airbyte;
-use flow_shim::capture::protocol::UpstreamProtocol;
+use flow_shim::capture::protocol::{LineParser, UpstreamProtocol};
 use flow_shim::json::repair::repair;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &[u8]| {
-    let source = Airbyte::default();
-    if source.parse_line(line).is_err()
+    let mut source = Airbyte::default().parser();
+    if source.parse(line).is_err()
         && let Some(repaired) = repair(line)
     {
-        let _ = source.parse_line(&repaired.text);
+        let _ = source.parse(&repaired.text);
     }
 });

@@ -2,6 +2,7 @@
 #![no_main]
 
 use flow_shim::capture::document::Documents;
+use flow_shim::capture::event::Traits;
 use flow_shim::json::members::Members;
 use flow_shim::json::repair::repair;
 use libfuzzer_sys::fuzz_target;
@@ -14,8 +15,8 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(raw) = serde_json::from_str::<&RawValue>(text)
         && raw.get().starts_with('{')
     {
-        let mut documents = Documents::new("_sdc_deleted_at");
-        let document = documents.document(raw.get(), 7);
+        let mut documents = Documents::default();
+        let document = documents.document(raw.get().as_bytes(), Traits::find(raw.get(), "_sdc_deleted_at"), 7);
         let document = [document.head, document.tail].concat();
         assert!(serde_json::from_slice::<&RawValue>(&document).is_ok());
     }

@@ -2,15 +2,15 @@
 #![no_main]
 
 use flow_shim::singer::Singer;
-use flow_shim::capture::protocol::UpstreamProtocol;
+use flow_shim::capture::protocol::{LineParser, UpstreamProtocol};
 use flow_shim::json::repair::repair;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &[u8]| {
-    let tap = Singer::default();
-    if tap.parse_line(line).is_err()
+    let mut tap = Singer::default().parser();
+    if tap.parse(line).is_err()
         && let Some(repaired) = repair(line)
     {
-        let _ = tap.parse_line(&repaired.text);
+        let _ = tap.parse(&repaired.text);
     }
 });

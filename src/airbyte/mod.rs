@@ -13,7 +13,7 @@ mod trace;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::capture::event::{Event, LineError};
+use crate::capture::event::LineError;
 use crate::capture::protocol::{
     Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, Resource, ResourceSpec,
     Route, StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
@@ -93,8 +93,10 @@ impl UpstreamProtocol for Airbyte {
         Ok(ReadPlan { invocation: Invocation { arguments, files }, routes: routes(streams) })
     }
 
-    fn parse_line<'line>(&self, line: &'line [u8]) -> Result<Event<'line>, LineError> {
-        message::parse(line)
+    type Parser = message::Lines;
+
+    fn parser(&self) -> message::Lines {
+        message::Lines::new()
     }
 
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
@@ -106,7 +108,7 @@ impl UpstreamProtocol for Airbyte {
     }
 
     fn deletion_marker(&self) -> &'static str {
-        "_ab_cdc_deleted_at"
+        message::DELETED_AT
     }
 
     fn stderr_line(line: &str) -> Option<(Level, &str)> {

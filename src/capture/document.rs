@@ -3,27 +3,15 @@
 //! The record's own text is passed through: no tree, no change of any number, escape or order. Only
 //! a record that brings a `_meta` of its own, or a lone surrogate, takes the slow path.
 
-use memchr::memmem::Finder;
+use memchr::memmem;
 
+use super::event::Traits;
 use crate::json::members::Members;
 use crate::json::repair;
 
-/// What happened to a row (flow-protocol.md, 3.8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Op {
-    /// Created or updated; wrapped connectors do not say which.
-    Update,
-    /// Deleted.
-    Delete,
-}
-
 /// Makes documents. Holds what one record after the other needs, so that none of them allocates.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Documents {
-    deletion_marker: &'static str,
-    find_marker: Finder<'static>,
-    find_meta: Finder<'static>,
-    find_escape: Finder<'static>,
     head: Vec<u8>,
     tail: Vec<u8>,
     /// How many documents had text replaced that Flow would refuse.
@@ -40,51 +28,26 @@ pub struct Document<'a> {
 }
 
 impl Documents {
-    /// For records whose member `deletion_marker`, when not null, means that the row is gone.
-    pub fn new(deletion_marker: &'static str) -> Self {
-        Self {
-            deletion_marker,
-            find_marker: Finder::new(deletion_marker),
-            find_meta: Finder::new("meta\""),
-            find_escape: Finder::new("\\u"),
-            head: Vec::with_capacity(128),
-            tail: Vec::new(),
-            repaired: 0,
-        }
-    }
-
-    /// Whether the row still exists.
-    pub fn op(&self, record: &str) -> Op {
-        if self.find_marker.find(record.as_bytes()).is_none() {
-            return Op::Update;
-        }
-        let marked = Members::new(record).find(|member| member.name == self.deletion_marker);
-        match marked {
-            Some(member) if member.value != "null" => Op::Delete,
-            _ => Op::Update,
-        }
-    }
-
     /// The document of a record, which is the text of a JSON object.
-    pub fn document<'a>(&'a mut self, record: &'a str, row_id: u64) -> Document<'a> {
+    pub fn document<'a>(&'a mut self, record: &'a [u8], traits: Traits, row_id: u64) -> Document<'a> {
         self.head.clear();
-        let op = self.op(record);
-        self.head.extend_from_slice(match op {
-            Op::Update => b"{\"_meta\":{\"op\":\"u\",\"row_id\":",
-            Op::Delete => b"{\"_meta\":{\"op\":\"d\",\"row_id\":",
-        });
-        self.head.extend_from_slice(itoa::Buffer::new().format(row_id).as_bytes());
-        let surrogate =
-            self.find_escape.find(record.as_bytes()).is_some() && repair::has_lone_surrogate(record);
-        if surrogate || self.find_meta.find(record.as_bytes()).is_some() {
-            return self.slow(record, surrogate);
+        // Wrapped connectors do not say whether a row that is there was created or updated.
+        let op: &[u8] = if traits.deleted { b"d" } else { b"u" };
+        for part in
+            [b"{\"_meta\":{\"op\":\"", op, b"\",\"row_id\":", itoa::Buffer::new().format(row_id).as_bytes()]
+        {
+            self.head.extend_from_slice(part);
+        }
+        if traits.meta || traits.surrogates {
+            // What is no text has no such traits.
+            return self.slow(std::str::from_utf8(record).unwrap_or("{}"), traits.surrogates);
         }
         self.head.push(b'}');
-        let rest = record.strip_prefix('{').unwrap_or(record);
-        if !rest.trim_start().starts_with('}') {
+        let rest = record.strip_prefix(b"{").unwrap_or(record);
+        if !rest.trim_ascii_start().starts_with(b"}") {
             self.head.push(b',');
         }
-        Document { head: &self.head, tail: rest.as_bytes() }
+        Document { head: &self.head, tail: rest }
     }
 
     /// Merges a `_meta` that the record brings, and replaces lone surrogates.
@@ -107,6 +70,24 @@ impl Documents {
         self.head.push(b'}');
         self.tail.push(b'}');
         Document { head: &self.head, tail: &self.tail }
+    }
+}
+
+impl Traits {
+    /// Looks for the traits of a record, for those that were not noticed while it was read. A member of
+    /// this name that is not null says that the row was deleted.
+    pub fn find(record: &str, deletion_marker: &str) -> Self {
+        let has = |text: &str| memmem::find(record.as_bytes(), text.as_bytes()).is_some();
+        let mut traits =
+            Self { surrogates: has("\\u") && repair::has_lone_surrogate(record), ..Self::default() };
+        // An escaped name holds a backslash in place of any of its letters.
+        if has("\\") || has("_meta\"") || has(deletion_marker) {
+            for member in Members::new(record) {
+                traits.meta |= member.name == "_meta";
+                traits.deleted |= member.name == deletion_marker && member.value != "null";
+            }
+        }
+        traits
     }
 }
 
@@ -134,8 +115,8 @@ mod tests {
     use super::*;
 
     fn document(record: &str) -> String {
-        let mut documents = Documents::new("_sdc_deleted_at");
-        let document = documents.document(record, 7);
+        let mut documents = Documents::default();
+        let document = documents.document(record.as_bytes(), Traits::find(record, "_sdc_deleted_at"), 7);
         String::from_utf8([document.head, document.tail].concat()).expect("UTF-8")
     }
 

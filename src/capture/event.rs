@@ -42,8 +42,21 @@ pub struct Record<'line> {
     pub stream: Cow<'line, str>,
     /// The stream's namespace; `None` where absent, null or empty: the three are one.
     pub namespace: Option<Cow<'line, str>>,
-    /// The record's JSON text, valid JSON, as upstream wrote it.
-    pub data: &'line RawValue,
+    /// The record's text as upstream wrote it: a JSON object, checked.
+    pub data: &'line [u8],
+    /// What was noticed of it while it was read.
+    pub traits: Traits,
+}
+
+/// What a record has that changes its document.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// A `_meta` of its own.
+    pub meta: bool,
+    /// A mark that says that its row was deleted.
+    pub deleted: bool,
+    /// Escapes of halves of surrogate pairs, which may be lone ones.
+    pub surrogates: bool,
 }
 
 /// Files of records.

@@ -85,11 +85,12 @@ impl<P: UpstreamProtocol> Session<P> {
         let seen = Seen { statuses: vec![None; streams.len()], ..Seen::default() };
         let mut pump = Pump {
             protocol: &self.protocol,
+            parser: self.protocol.parser(),
             writer: &mut self.writer,
             streams,
             router: Router::new(plan.routes),
             state,
-            documents: Documents::new(self.protocol.deletion_marker()),
+            documents: Documents::default(),
             seen,
         };
         let (output, left_behind) = running.output();
@@ -147,7 +148,7 @@ fn best_schema(fresh: Option<&DiscoveredStream>, carried: Option<&Value>, write_
     fresh.map(|stream| &stream.schema).or(carried).unwrap_or(write_schema).clone()
 }
 
-fn report<P>(pump: &Pump<'_, P>) {
+fn report<P: UpstreamProtocol>(pump: &Pump<'_, P>) {
     let seen = &pump.seen;
     let repaired = seen.repaired_lines + pump.documents.repaired;
     if repaired > 0 {

@@ -173,6 +173,13 @@ pub struct StateUpdate {
     pub unbound: Vec<String>,
 }
 
+/// Reads the lines of upstream's output. It may remember what lines looked like to be faster, never
+/// what they said.
+pub trait LineParser {
+    /// What a line means.
+    fn parse<'line>(&mut self, line: &'line [u8]) -> Result<Event<'line>, LineError>;
+}
+
 /// An upstream protocol: Airbyte or Singer.
 ///
 /// Methods that run upstream take an [`Upstream`], which starts the process, feeds its log lines
@@ -218,8 +225,11 @@ pub trait UpstreamProtocol {
         state: &StoredState<'_>,
     ) -> Result<ReadPlan, Failure>;
 
-    /// What a line of upstream's output means.
-    fn parse_line<'line>(&self, line: &'line [u8]) -> Result<Event<'line>, LineError>;
+    /// What reads the lines of one read.
+    type Parser: LineParser;
+
+    /// A parser that has not read anything yet.
+    fn parser(&self) -> Self::Parser;
 
     /// Takes a state message apart. An error is fatal: a state that cannot be read is data lost.
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError>;

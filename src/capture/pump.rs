@@ -10,9 +10,9 @@ use tokio::io::AsyncRead;
 
 use super::batch;
 use super::document::Documents;
-use super::event::{Batch, ErrorReport, Event, LineError, Record, Status};
+use super::event::{Batch, ErrorReport, Event, LineError, Record, Status, Traits};
 use super::lines::{Lines, TooLong};
-use super::protocol::{BoundStream, UpstreamProtocol};
+use super::protocol::{BoundStream, LineParser, UpstreamProtocol};
 use super::router::Router;
 use super::shutdown::Stop;
 use super::state::CaptureState;
@@ -48,9 +48,11 @@ pub struct Seen {
 }
 
 /// Moves one read.
-pub struct Pump<'a, P> {
-    /// Who understands the lines.
+pub struct Pump<'a, P: UpstreamProtocol> {
+    /// Who understands states.
     pub protocol: &'a P,
+    /// Who reads the lines.
+    pub parser: P::Parser,
     /// Where documents and checkpoints go.
     pub writer: &'a mut Writer,
     /// The bound streams.
@@ -121,11 +123,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<Next, Failure> {
-        match self.protocol.parse_line(line) {
+        match self.parser.parse(line) {
             Ok(event) => self.event(event),
             Err(first) => match repair::repair(line) {
                 Some(repaired) => {
-                    let event = self.protocol.parse_line(&repaired.text).map_err(|_| first);
+                    let event = self.parser.parse(&repaired.text).map_err(|_| first);
                     match event {
                         Ok(event) => {
                             self.seen.repaired_lines += 1;
@@ -175,12 +177,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             count(&mut self.seen.unknown_streams, &record.stream, "record");
             return;
         };
-        self.document(stream, record.data.get());
+        self.document(stream, record.data, record.traits);
     }
 
-    fn document(&mut self, stream: usize, record: &str) {
+    fn document(&mut self, stream: usize, record: &[u8], traits: Traits) {
         let row_id = self.state.next_row_id(stream);
-        let document = self.documents.document(record, row_id);
+        let document = self.documents.document(record, traits, row_id);
         self.writer.captured(self.streams[stream].binding, document.head, document.tail);
         self.seen.documents += 1;
         self.seen.uncommitted += 1;
@@ -195,7 +197,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             };
             let mut records = batch::Records::open(file, &batch.stream)?;
             while let Some(record) = records.next_record()? {
-                self.document(stream, record);
+                self.document(
+                    stream,
+                    record.as_bytes(),
+                    Traits::find(record, self.protocol.deletion_marker()),
+                );
                 if self.writer.is_full() {
                     self.flush().await?;
                 }

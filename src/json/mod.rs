@@ -1,8 +1,10 @@
 //! Pure functions on JSON: no input, no output, nothing of ours imported.
 
+pub(crate) mod envelope;
 pub mod members;
 pub mod merge_patch;
 pub mod pointer;
 pub mod repair;
+pub(crate) mod scan;
 pub mod schema;
 pub mod text;

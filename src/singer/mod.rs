@@ -17,7 +17,7 @@ mod stderr;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::capture::event::{Event, LineError};
+use crate::capture::event::LineError;
 use crate::capture::protocol::{
     Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, Resource, ResourceSpec,
     StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
@@ -124,8 +124,10 @@ impl UpstreamProtocol for Singer {
         })
     }
 
-    fn parse_line<'line>(&self, line: &'line [u8]) -> Result<Event<'line>, LineError> {
-        message::parse(line)
+    type Parser = message::Lines;
+
+    fn parser(&self) -> message::Lines {
+        message::Lines::new()
     }
 
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
@@ -137,7 +139,7 @@ impl UpstreamProtocol for Singer {
     }
 
     fn deletion_marker(&self) -> &'static str {
-        "_sdc_deleted_at"
+        message::DELETED_AT
     }
 
     fn stderr_line(line: &str) -> Option<(Level, &str)> {
