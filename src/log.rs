@@ -3,7 +3,13 @@
 //! Our own events come through `tracing`; upstream's lines come through [`upstream`] and say so in
 //! the field `source`. The level is a process-wide setting, `LOG_LEVEL`. [`last_line`] is what ends
 //! a failed run: nothing may be logged after it, because Flow shows the last line to the user.
+//!
+//! Every line leaves through one function, which masks what [`hide`] was told.
 
+mod forms;
+mod mask;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
@@ -60,6 +66,9 @@ impl FromStr for Level {
     }
 }
 
+/// Longer messages are cut, once they are masked.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+
 /// Levels above this are not written; only errors are before [`start`].
 static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Error as u8);
 /// One line at a time, whichever thread writes it.
@@ -75,6 +84,24 @@ pub fn start(threshold: Level) {
     THRESHOLD.store(threshold as u8, Ordering::Relaxed);
     // A second start, as tests in one process do, keeps the first subscriber: it has no settings.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(FlowLines));
+}
+
+/// Has a panic, which is a bug of ours, leave as a log line: its text may quote what it stumbled over.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload();
+        let message =
+            message.downcast_ref::<String>().map(String::as_str).or(message.downcast_ref::<&str>().copied());
+        let message = message.unwrap_or_default();
+        let message = format!("flow-shim has a bug; please report it: panic at {place}: {message}");
+        write_line(Level::Error, &message, Map::new());
+    }));
+}
+
+/// Never again writes these values, given with the names of their members, in any form.
+pub fn hide(secrets: impl IntoIterator<Item = (String, String)>) {
+    mask::hide(secrets);
 }
 
 /// Logs a line that upstream wrote.
@@ -93,6 +120,24 @@ pub fn last_line(failure: &Failure) {
 }
 
 fn write_line(level: Level, message: &str, fields: Map<String, Value>) {
+    write_unmasked(level, &shortened(mask::text(message)), mask::fields(fields));
+}
+
+/// The text up to the limit; what was cut is told.
+fn shortened(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.len() <= LONGEST_MESSAGE {
+        return text;
+    }
+    let kept = &text[..boundary(&text, LONGEST_MESSAGE)];
+    Cow::Owned(format!("{kept}\u{2026} ({} more bytes)", text.len() - kept.len()))
+}
+
+/// The last place at or before `at` where the text can be cut.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+fn write_unmasked(level: Level, message: &str, fields: Map<String, Value>) {
     let mut line = Map::new();
     line.insert("ts".to_owned(), jiff::Timestamp::now().to_string().into());
     line.insert("level".to_owned(), level.name().into());

@@ -11,6 +11,7 @@ use flow_shim::failure::{Cause, Failure};
 use flow_shim::settings::RunOptions;
 use flow_shim::{dev, env, log, upstream};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -75,12 +76,23 @@ fn with_runtime(work: impl AsyncFnOnce(Shutdown) -> Result<u8, Failure>) -> Resu
 }
 
 async fn run(options: RunOptions, shutdown: Shutdown) -> Result<u8, Failure> {
+    keep_secrets_off_disk();
+    log::log_panics();
     let connector = options.resolve(shutdown)?;
     // Plain files: std's stdin and stdout have buffers of their own that would only be in the way.
     let input = File::from(own(std::io::stdin().as_fd().try_clone_to_owned())?);
     let output = File::from(own(std::io::stdout().as_fd().try_clone_to_owned())?);
     upstream::run(connector, input, output).await?;
     Ok(0)
+}
+
+/// No core dump of ours or of upstream, which inherits the limit: it would hold the config. We stay
+/// "dumpable" otherwise, because without that `/dev/stdout` cannot be opened, nor we be debugged.
+fn keep_secrets_off_disk() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "core dumps cannot be switched off; one would hold the config");
+    }
 }
 
 fn own(fd: std::io::Result<OwnedFd>) -> Result<OwnedFd, Failure> {

@@ -18,6 +18,7 @@ pub mod pump;
 pub mod requests;
 pub mod router;
 mod schema;
+pub mod secrets;
 pub mod session;
 pub mod shutdown;
 mod spec_schema;

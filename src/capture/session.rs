@@ -13,6 +13,7 @@ use super::config::ConfigSchema;
 use super::protocol::{UpstreamProtocol, UpstreamSpec};
 use super::pump::closed;
 use super::requests::Requests;
+use super::secrets;
 use super::spec_schema;
 use super::supervisor::Upstream;
 use crate::failure::{Cause, Failure};
@@ -133,7 +134,9 @@ impl<P: UpstreamProtocol> Session<P> {
             serde_json::from_slice(text)
                 .map_err(|_| Failure::new(Cause::Config, "the endpoint config is not JSON"))?
         };
+        secrets::hide(&Value::Null, &config);
         let schema = self.config_schema().await?;
+        secrets::hide(&schema, &config);
         ConfigSchema::new(&schema).validate(&config)?;
         Ok(config)
     }

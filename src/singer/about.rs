@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use serde_json::{Map, Value};
 
 use crate::capture::protocol::{Invocation, UpstreamSpec};
+use crate::capture::secrets::tells_secret;
 use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::Failure;
 
@@ -20,20 +21,6 @@ const BUILT_IN: &[&str] = &[
     "batch_config",
     "emit_activate_version_messages",
     "use_singer_decimal",
-];
-/// Parts of names that tell a secret, for taps that mark none.
-const SECRET: &[&str] = &[
-    "password",
-    "passwd",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "private_key",
-    "access_key",
-    "credential",
-    "sqlalchemy_url",
-    "connection_string",
 ];
 
 pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
@@ -104,7 +91,7 @@ fn setting(name: &str, property: &mut Map<String, Value>) {
     let text = property.get("type").is_some_and(|types| {
         types == "string" || types.as_array().is_some_and(|t| t.contains(&"string".into()))
     });
-    if text && SECRET.iter().any(|part| name.to_ascii_lowercase().contains(part)) {
+    if text && tells_secret(name) {
         property.entry("secret").or_insert(Value::Bool(true));
     }
     if BUILT_IN.contains(&name) {

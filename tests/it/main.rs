@@ -16,4 +16,5 @@ mod recordings_airbyte;
 mod recordings_singer;
 mod requests;
 mod resume;
+mod secrets;
 mod shutdown;
