@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::dev::bake::BakeOptions;
 use crate::dev::install::InstallOptions;
 use crate::dev::preview::PreviewOptions;
 use crate::dev::raw::RawCommand;
@@ -34,6 +35,8 @@ pub enum Command {
     Preview(PreviewOptions),
     /// Install a shim's requirements.txt into a virtual environment beside it
     Install(InstallOptions),
+    /// Ask upstream for its specification once and keep the answer in the shim's folder
+    Bake(BakeOptions),
     /// Run an upstream and keep a transcript of what it prints
     Record(RecordOptions),
     /// Be an upstream that plays a transcript

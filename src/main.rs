@@ -35,6 +35,9 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Preview(options) => {
             with_runtime(async |shutdown| dev::preview::run(&options, &shutdown).await.map(|()| 0))
         }
+        Command::Bake(options) => {
+            with_runtime(async |shutdown| dev::bake::bake(&options, &shutdown).await.map(|()| 0))
+        }
         Command::Install(options) => dev::install::install(options).map(|()| 0),
         Command::Record(options) => dev::record::record(options),
         Command::Replay(options) => dev::replay::replay(options),

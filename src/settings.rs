@@ -52,6 +52,8 @@ impl RunOptions {
         let mut definition = shim.definition;
         let entrypoint = self.connector_entrypoint.as_deref().map(split).transpose()?;
         let atf = entrypoint.is_some();
+        // Another upstream than the shim's has another specification.
+        let baked = shim.baked.filter(|_| self.upstream.is_empty() && !atf);
         let argv = [Some(self.upstream).filter(|argv| !argv.is_empty()), entrypoint]
             .into_iter()
             .flatten()
@@ -64,6 +66,7 @@ impl RunOptions {
         Ok(Connector {
             definition,
             command: CommandLine { argv, folder: shim.folder },
+            baked,
             limits: !self.no_timeouts,
             codec: self.codec.or(framed).unwrap_or(Codec::Json),
             shutdown,

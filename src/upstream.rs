@@ -4,12 +4,13 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 
 use crate::airbyte::Airbyte;
-use crate::capture::protocol::{Invocation, UpstreamProtocol};
+use crate::capture::protocol::{Invocation, UpstreamProtocol, UpstreamSpec};
 use crate::capture::session::serve;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
+use crate::shim::baked::Baked;
 use crate::shim::command::CommandLine;
 use crate::shim::definition::{Definition, ProtocolName};
 use crate::singer::Singer;
@@ -24,6 +25,8 @@ pub struct Connector {
     pub definition: Definition,
     /// Upstream's command.
     pub command: CommandLine,
+    /// Upstream's specification, where it was baked.
+    pub baked: Option<Baked>,
     /// Whether time limits hold.
     pub limits: bool,
     /// How Flow speaks.
@@ -38,7 +41,8 @@ pub async fn run(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
 ) -> Result<(), Failure> {
-    let protocol = match connector.definition.protocol {
+    let (baked_protocol, spec) = baked(&connector).unzip();
+    let protocol = match connector.definition.protocol.or(baked_protocol) {
         Some(protocol) => protocol,
         None => detect(&connector).await?,
     };
@@ -46,14 +50,49 @@ pub async fn run(
     match protocol {
         ProtocolName::Airbyte => {
             let upstream = upstream(&connector, &Airbyte::default());
-            serve(Airbyte::default(), connector.definition, upstream, codec, input, output).await
+            serve(Airbyte::default(), connector.definition, upstream, spec, codec, input, output).await
         }
         ProtocolName::Singer => {
             let singer = Singer::new(connector.definition.singer.clone());
             let upstream = upstream(&connector, &singer);
-            serve(singer, connector.definition, upstream, codec, input, output).await
+            serve(singer, connector.definition, upstream, spec, codec, input, output).await
         }
     }
+}
+
+/// Asks upstream for its specification, and what it speaks where nothing says so.
+pub async fn spec(connector: &Connector) -> Result<(ProtocolName, UpstreamSpec), Failure> {
+    let protocol = match connector.definition.protocol {
+        Some(protocol) => protocol,
+        None => detect(connector).await?,
+    };
+    let spec = match protocol {
+        ProtocolName::Airbyte => {
+            let airbyte = Airbyte::default();
+            airbyte.spec(&upstream(connector, &airbyte)).await?
+        }
+        ProtocolName::Singer => {
+            let singer = Singer::new(connector.definition.singer.clone());
+            singer.spec(&upstream(connector, &singer)).await?
+        }
+    };
+    Ok((protocol, spec))
+}
+
+/// The baked specification, as long as it is of the upstream that is installed.
+fn baked(connector: &Connector) -> Option<(ProtocolName, UpstreamSpec)> {
+    let baked = connector.baked.as_ref()?;
+    let current = connector.command.find().is_ok_and(|program| baked.is_of(&program));
+    let spec = serde_json::from_value(baked.spec.clone()).ok();
+    if !current || spec.is_none() {
+        tracing::warn!(
+            "the baked specification is of {}, which is not what is installed; upstream is asked instead, \
+             which is slower; run `flow-shim bake` again",
+            baked.upstream
+        );
+        return None;
+    }
+    Some((baked.protocol, spec?))
 }
 
 fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstream {

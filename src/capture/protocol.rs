@@ -4,6 +4,7 @@
 //! never asks which one it has. Everything here is neutral: no Flow message, no Airbyte or Singer
 //! word. Where one protocol needs something the other lacks, it is a method with a default.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -29,8 +30,9 @@ impl std::fmt::Display for StreamId {
     }
 }
 
-/// What upstream says of itself.
-#[derive(Debug, Clone, Default)]
+/// What upstream says of itself; may be kept as JSON in a shim's folder.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct UpstreamSpec {
     /// The JSON schema of its config, as upstream wrote it; `None` where it has none to tell
     /// (taps without `--about`).

@@ -36,11 +36,12 @@ pub struct Session<P> {
 }
 
 /// Answers requests from `input` on `output` until there are no more, Open has ended, or a stop is
-/// asked for.
+/// asked for. Where upstream's specification is known, it is not asked for.
 pub async fn serve<P: UpstreamProtocol>(
     protocol: P,
     definition: Definition,
     upstream: Upstream,
+    spec: Option<UpstreamSpec>,
     codec: Codec,
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
@@ -48,7 +49,7 @@ pub async fn serve<P: UpstreamProtocol>(
     let shutdown = upstream.shutdown.clone();
     let requests = Requests::start(input, codec);
     let writer = Writer::start(output, codec);
-    let mut session = Session { protocol, definition, upstream, requests, writer, spec: None };
+    let mut session = Session { protocol, definition, upstream, requests, writer, spec };
     let result = session.run().await;
     // Whatever the result: what was handed over before it must reach Flow.
     let written = tokio::select! {

@@ -5,6 +5,7 @@
 //! everything below; nothing uses it but the command line.
 
 mod answers;
+pub mod bake;
 mod checks;
 mod closed;
 mod connector_state;

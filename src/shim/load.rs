@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::baked::Baked;
 use super::definition::Definition;
 use crate::failure::{Cause, Failure};
 
@@ -71,6 +72,8 @@ pub struct Shim {
     pub folder: Option<PathBuf>,
     /// What it says; defaults where there is no file.
     pub definition: Definition,
+    /// Upstream's specification, where it was baked.
+    pub baked: Option<Baked>,
 }
 
 /// Reads the shim of this folder, else of the current one if it holds a shim, else of `/shim`. No
@@ -90,7 +93,8 @@ pub fn load(folder: Option<&Path>) -> Result<Shim, Failure> {
     let folder = folder.canonicalize().unwrap_or(folder);
     let file = folder.join(FILE);
     let definition = if file.is_file() { read(&file)? } else { Definition::default() };
-    Ok(Shim { folder: Some(folder), definition })
+    let baked = Baked::load(&folder)?;
+    Ok(Shim { folder: Some(folder), definition, baked })
 }
 
 fn read(file: &Path) -> Result<Definition, Failure> {

@@ -1,5 +1,6 @@
 //! What a shim folder says: `shim.yaml`, its defaults, and upstream's command.
 
+pub mod baked;
 pub mod command;
 pub mod definition;
 pub mod load;

@@ -6,6 +6,7 @@ mod harness;
 mod layering;
 mod recorded_tap;
 
+mod baked;
 mod catalog_flag;
 mod codecs;
 mod documents;

@@ -1,0 +1,43 @@
+//! `flow-shim bake`: asks upstream for its specification once, as an image is built, and keeps the
+//! answer in the shim's folder.
+
+use std::path::PathBuf;
+
+use crate::capture::shutdown::Shutdown;
+use crate::failure::{Cause, Failure};
+use crate::flow::codec::Codec;
+use crate::shim::baked::{Baked, Identity};
+use crate::shim::command::CommandLine;
+use crate::shim::load;
+use crate::upstream::{self, Connector};
+
+/// Options of `bake`.
+#[derive(Debug, clap::Args)]
+pub struct BakeOptions {
+    /// The shim's folder
+    #[arg(value_name = "SHIM-DIR")]
+    pub shim: PathBuf,
+}
+
+/// Asks and keeps.
+pub async fn bake(options: &BakeOptions, shutdown: &Shutdown) -> Result<(), Failure> {
+    let mut shim = load::load(Some(&options.shim))?;
+    let argv = std::mem::take(&mut shim.definition.command);
+    let connector = Connector {
+        definition: shim.definition,
+        command: CommandLine { argv, folder: shim.folder.clone() },
+        baked: None,
+        limits: true,
+        codec: Codec::Json,
+        shutdown: shutdown.clone(),
+    };
+    let program = connector.command.find()?;
+    let (protocol, spec) = upstream::spec(&connector).await.map_err(|f| f.while_doing("spec"))?;
+    let spec = serde_json::to_value(spec).map_err(|error| {
+        Failure::new(Cause::Internal, format!("the specification cannot be kept: {error}"))
+    })?;
+    let identity = Identity::of(&program);
+    let file = Baked::new(protocol, identity.clone(), spec).save(&shim.folder.unwrap_or_default())?;
+    tracing::info!("{} holds the specification of {identity}", file.display());
+    Ok(())
+}
