@@ -6,6 +6,7 @@
 mod catalog;
 mod message;
 mod question;
+mod refresh;
 mod resource;
 mod state;
 mod trace;
@@ -15,8 +16,8 @@ use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
 use crate::capture::protocol::{
-    Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, Resource, ResourceSpec,
-    Route, StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
+    Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, RefreshState, Resource,
+    ResourceSpec, Route, StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
 };
 use crate::capture::supervisor::Upstream;
 use crate::failure::Failure;
@@ -101,6 +102,14 @@ impl UpstreamProtocol for Airbyte {
 
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
         state::split(state, streams)
+    }
+
+    fn refresh_state(&self, stream: &BoundStream, state: &RawValue) -> RefreshState {
+        refresh::state(stream, state)
+    }
+
+    fn reads_whole(&self, _: &StoredState<'_>) -> bool {
+        true
     }
 
     fn keeps_state_of_finished_refresh(&self) -> bool {

@@ -26,6 +26,8 @@ struct State<'a> {
     global: Option<Global<'a>>,
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "sourceStats")]
+    stats: Option<&'a RawValue>,
     /// Only in what we stored of a GLOBAL state.
     #[serde(borrow, default, rename = "shared_state")]
     shared: Option<&'a RawValue>,
@@ -58,7 +60,8 @@ struct Descriptor<'a> {
 pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
     let state: State<'_> = serde_json::from_str(state.get()).map_err(|error| damaged(&error))?;
     let kind = state.kind.as_deref();
-    match (kind, state.stream, state.global, state.data) {
+    let record_count = state.stats.and_then(record_count);
+    let update = match (kind, state.stream, state.global, state.data) {
         (Some("STREAM") | None, Some(stream), _, _) => split_stream(&stream, streams),
         (Some("GLOBAL"), _, Some(global), _) => split_global(&global, streams),
         (Some("LEGACY") | None, _, _, Some(data)) => split_legacy(data, streams),
@@ -67,7 +70,16 @@ pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUp
             stream: None,
             cause: "it has no content of its type".to_owned(),
         }),
-    }
+    }?;
+    Ok(StateUpdate { record_count, ..update })
+}
+
+/// How many records the source says it printed; counts are floats (airbyte-protocol.md, 2.2).
+fn record_count(stats: &RawValue) -> Option<u64> {
+    let stats: serde_json::Value = serde_json::from_str(stats.get()).ok()?;
+    let count = &stats["recordCount"];
+    let whole = count.as_f64().filter(|count| count.fract() == 0.0).map(|count| format!("{count:.0}"));
+    count.as_u64().or_else(|| whole?.parse().ok())
 }
 
 fn damaged(error: &serde_json::Error) -> LineError {
@@ -124,7 +136,7 @@ fn split_legacy(data: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate,
         }
     }
     let shared = Some(raw(format!(r#"{{"type":"LEGACY","data":{{{}}}}}"#, rest.join(","))));
-    Ok(StateUpdate { shared, streams: parts.into_iter().enumerate().collect(), unbound: Vec::new() })
+    Ok(StateUpdate { shared, streams: parts.into_iter().enumerate().collect(), ..StateUpdate::default() })
 }
 
 /// The bound stream that a descriptor means, else its name.

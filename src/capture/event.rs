@@ -25,6 +25,9 @@ pub enum Event<'line> {
     Error(Box<ErrorReport>),
     /// How far a stream is (Airbyte `STREAM_STATUS`).
     Status(StreamStatus<'line>),
+    /// The rows of this stream that came before are all that it has (Singer `ACTIVATE_VERSION`), or it
+    /// is about to begin: only a mark behind records says that a stream is whole.
+    EndMark(Cow<'line, str>),
     /// Upstream changed its config (Airbyte CONTROL). The value holds secrets: never log it.
     ConfigUpdate(&'line RawValue),
     /// The answer to a question that has one: a spec, a catalog, a connection status.

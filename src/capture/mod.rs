@@ -6,7 +6,11 @@
 
 pub mod batch;
 pub mod bindings;
+mod blocks;
+mod cadence;
+mod closing;
 mod config;
+pub mod counts;
 mod discover;
 pub mod document;
 pub mod event;
@@ -15,10 +19,13 @@ mod open;
 pub mod outcome;
 pub mod protocol;
 pub mod pump;
+pub mod refresh;
+mod refresh_mode;
 pub mod requests;
 pub mod router;
 mod schema;
 pub mod secrets;
+pub mod seen;
 pub mod session;
 pub mod shutdown;
 mod spec_schema;

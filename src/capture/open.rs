@@ -3,12 +3,16 @@
 use serde_json::Value;
 
 use super::bindings::{self, BoundBinding};
+use super::cadence::Cadence;
+use super::counts::Counts;
 use super::document::Documents;
 use super::outcome;
 use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, UpstreamProtocol};
-use super::pump::{Pump, Seen, closed};
+use super::pump::{Pump, closed};
+use super::refresh::Refreshes;
 use super::router::Router;
 use super::schema;
+use super::seen::Seen;
 use super::session::Session;
 use super::state::CaptureState;
 use super::supervisor::{Running, stopped};
@@ -31,17 +35,17 @@ impl<P: UpstreamProtocol> Session<P> {
             tracing::info!("no binding is to be read here; waiting");
             return self.wait_for_end().await;
         }
-        let (streams, plan) = self.plan(&capture, &bound, &state).await?;
+        let planned = self.plan(&capture, &bound, &mut state).await?;
         self.opened().await?;
-        self.read(&bound, &streams, plan, &mut state).await
+        self.read(&bound, planned, &mut state).await
     }
 
     async fn plan(
         &mut self,
         capture: &CaptureSpec,
         bound: &[BoundBinding],
-        state: &CaptureState,
-    ) -> Result<(Vec<BoundStream>, ReadPlan), Failure> {
+        state: &mut CaptureState,
+    ) -> Result<Planned, Failure> {
         let config = self.config(&capture.config_json).await?;
         let carried: Vec<_> = bound.iter().map(|binding| schema::carried(&binding.write_schema)).collect();
         let schemas: Vec<Option<&Value>> = carried.iter().map(|(schema, _)| *schema).collect();
@@ -65,8 +69,9 @@ impl<P: UpstreamProtocol> Session<P> {
                 }
             })
             .collect();
+        let refreshes = Refreshes::begin(&self.protocol, &self.definition, bound, &streams, state)?;
         let plan = self.protocol.read_plan(&config, &streams, discovered.as_deref(), &state.stored())?;
-        Ok((streams, plan))
+        Ok(Planned { streams, refreshes, plan })
     }
 
     async fn opened(&mut self) -> Result<(), Failure> {
@@ -77,22 +82,25 @@ impl<P: UpstreamProtocol> Session<P> {
     async fn read(
         &mut self,
         bound: &[BoundBinding],
-        streams: &[BoundStream],
-        plan: ReadPlan,
+        planned: Planned,
         state: &mut CaptureState,
     ) -> Result<(), Failure> {
+        let Planned { streams, refreshes, plan } = planned;
         let mut running = self.upstream.start(&plan.invocation)?;
-        let seen = Seen { statuses: vec![None; streams.len()], ..Seen::default() };
         let mut pump = Pump {
             protocol: &self.protocol,
             parser: self.protocol.parser(),
             writer: &mut self.writer,
-            streams,
+            streams: &streams,
             router: Router::new(plan.routes),
             state,
             documents: Documents::default(),
-            seen,
+            refreshes,
+            counts: Counts::new(streams.len()),
+            cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
+            seen: Seen::nothing(streams.len()),
         };
+        pump.begin().await?;
         let (output, left_behind) = running.output();
         let read = tokio::select! {
             read = pump.run(output) => read,
@@ -104,17 +112,11 @@ impl<P: UpstreamProtocol> Session<P> {
             return Err(end_early(running, failure).await);
         }
         let ended = running.ended(false).await?;
-        report(&pump);
-        outcome::decide(&ended, &pump.seen, streams)?;
-        if !self.protocol.keeps_state_of_finished_refresh() {
-            for (stream, binding) in
-                bound.iter().enumerate().filter(|(_, binding)| binding.resource.full_refresh)
-            {
-                tracing::debug!(stream = %binding.resource.id, "the refresh is complete; its state is not kept");
-                pump.state.forget_upstream(stream);
-            }
-        }
-        pump.close().await
+        report(&mut pump);
+        let verdict = outcome::decide(&ended, &pump.seen, &streams);
+        let finished = outcome::finished(&ended, &pump.seen, &streams, verdict.is_ok());
+        pump.close(bound, &finished, verdict.is_ok()).await?;
+        verdict
     }
 
     /// A session without work stays up until Flow ends it.
@@ -126,14 +128,11 @@ impl<P: UpstreamProtocol> Session<P> {
     }
 }
 
-impl<P: UpstreamProtocol> Pump<'_, P> {
-    /// The checkpoint of a read that ended well, where anything is left to be committed.
-    async fn close(&mut self) -> Result<(), Failure> {
-        if self.seen.uncommitted > 0 || self.state.has_changed() {
-            self.checkpoint().await?;
-        }
-        Ok(())
-    }
+/// What a read needs to be known before it begins.
+struct Planned {
+    streams: Vec<BoundStream>,
+    refreshes: Refreshes,
+    plan: ReadPlan,
 }
 
 /// A read that failed may have failed because upstream did: its own words come first then.
@@ -148,7 +147,8 @@ fn best_schema(fresh: Option<&DiscoveredStream>, carried: Option<&Value>, write_
     fresh.map(|stream| &stream.schema).or(carried).unwrap_or(write_schema).clone()
 }
 
-fn report<P: UpstreamProtocol>(pump: &Pump<'_, P>) {
+fn report<P: UpstreamProtocol>(pump: &mut Pump<'_, P>) {
+    pump.counts.tell(pump.streams);
     let seen = &pump.seen;
     let repaired = seen.repaired_lines + pump.documents.repaired;
     if repaired > 0 {
@@ -156,9 +156,6 @@ fn report<P: UpstreamProtocol>(pump: &Pump<'_, P>) {
             records = repaired,
             "upstream printed text that is not JSON: NaN and infinities became null, broken characters U+FFFD"
         );
-    }
-    for (stream, times) in &seen.unknown_streams {
-        tracing::warn!(stream, times, "messages of a stream that no binding reads were left out");
     }
     tracing::info!(documents = seen.documents, "upstream has ended");
 }

@@ -5,7 +5,7 @@
 
 use super::event::{ErrorReport, Status};
 use super::protocol::BoundStream;
-use super::pump::Seen;
+use super::seen::Seen;
 use super::supervisor::{Ended, describe_exit};
 use crate::failure::{Cause, Failure};
 
@@ -35,6 +35,21 @@ pub fn decide(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(),
             unfinished.join(", ")
         ),
     ))
+}
+
+/// Which streams were read to their end: all of them after a success. Where another stream failed,
+/// and upstream then exited by itself, those that it called complete, or whose rows it marked as
+/// whole, and of which it reported no failure.
+pub fn finished(ended: &Ended, seen: &Seen, streams: &[BoundStream], succeeded: bool) -> Vec<bool> {
+    let by_itself = ended.status.code().is_some() && !ended.cut_short;
+    let whole = |position: usize, stream: &BoundStream| {
+        let complete = seen.statuses[position] == Some(Status::Complete);
+        let marked = seen.end_marks[position] && seen.statuses[position].is_none();
+        let reported =
+            seen.errors.iter().any(|report| report.stream.as_deref() == Some(stream.id.name.as_str()));
+        by_itself && (complete || marked) && !reported
+    };
+    streams.iter().enumerate().map(|(position, stream)| succeeded || whole(position, stream)).collect()
 }
 
 /// A report about one stream says more than one about the run.
@@ -98,7 +113,7 @@ mod tests {
     }
 
     fn seen(statuses: [Option<Status>; 2], errors: Vec<ErrorReport>) -> Seen {
-        Seen { statuses: statuses.to_vec(), errors, ..Seen::default() }
+        Seen { statuses: statuses.to_vec(), errors, ..Seen::nothing(2) }
     }
 
     #[test]
@@ -113,6 +128,24 @@ mod tests {
         assert!(failure.expect_err("unfinished").message.contains("orders (never begun)"));
         let both = [Some(Status::Complete), Some(Status::Complete)];
         assert!(decide(&ended(0), &seen(both, Vec::new()), &streams()).is_ok());
+    }
+
+    #[test]
+    fn a_stream_is_whole_by_what_upstream_said_of_it() {
+        let error = |stream: &str| ErrorReport { stream: Some(stream.to_owned()), ..ErrorReport::default() };
+        let whole = |ended: &Ended, seen: &Seen| finished(ended, seen, &streams(), false);
+        let half = seen([Some(Status::Complete), Some(Status::Incomplete)], vec![error("orders")]);
+        assert_eq!(whole(&ended(1), &half), [true, false]);
+        let killed = Ended { status: ExitStatus::from_raw(9), ..ended(0) };
+        assert_eq!(whole(&killed, &half), [false, false], "what it said last may not be all");
+        let stopped = Ended { cut_short: true, ..ended(0) };
+        assert_eq!(whole(&stopped, &half), [false, false]);
+        let reported = seen([Some(Status::Complete), None], vec![error("users")]);
+        assert_eq!(whole(&ended(1), &reported), [false, false]);
+        let mut marked = seen([None, None], Vec::new());
+        marked.end_marks[1] = true;
+        assert_eq!(whole(&ended(1), &marked), [false, true]);
+        assert_eq!(finished(&ended(0), &marked, &streams(), true), [true, true]);
     }
 
     #[test]

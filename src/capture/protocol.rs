@@ -164,6 +164,22 @@ pub struct StoredState<'a> {
     pub streams: Vec<Option<&'a RawValue>>,
 }
 
+/// What upstream's state of a stream that is read by full refresh says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshState {
+    /// Nothing about a refresh: handed back, it does not keep upstream from beginning anew.
+    Ended,
+    /// Where upstream goes on in the next read: it reads what is new, whatever it was asked for.
+    Partial,
+    /// That a refresh has ended: handed back, it might keep upstream from beginning anew.
+    Marker,
+    /// How far a refresh is: handed back, upstream goes on there.
+    Position {
+        /// Whether it sends no row again that it sent before.
+        exact: bool,
+    },
+}
+
 /// What a state message of upstream changes.
 #[derive(Debug, Default)]
 pub struct StateUpdate {
@@ -173,6 +189,9 @@ pub struct StateUpdate {
     pub streams: Vec<(usize, Option<Box<RawValue>>)>,
     /// Names of streams in the message that no binding reads: their states are not kept.
     pub unbound: Vec<String>,
+    /// How many records upstream says it has printed since the last such message: of the one stream
+    /// in `streams`, or of all streams where `shared` is set. `None` where it does not count.
+    pub record_count: Option<u64>,
 }
 
 /// Reads the lines of upstream's output. It may remember what lines looked like to be faster, never
@@ -235,6 +254,13 @@ pub trait UpstreamProtocol {
 
     /// Takes a state message apart. An error is fatal: a state that cannot be read is data lost.
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError>;
+
+    /// What the state of a stream that is read by full refresh says.
+    fn refresh_state(&self, stream: &BoundStream, state: &RawValue) -> RefreshState;
+
+    /// Whether upstream, given this state, reads streams whole where it is asked to. Where it does
+    /// not, a row that did not come is not a row that is gone.
+    fn reads_whole(&self, state: &StoredState<'_>) -> bool;
 
     /// Whether the state of a full-refresh stream is handed back after a refresh that ended well.
     /// Airbyte's is not: a source that gets it reads nothing (airbyte-protocol.md, 5.6).

@@ -7,13 +7,18 @@
 use std::collections::BTreeMap;
 
 use tokio::io::AsyncRead;
+use tokio::time::{Instant, timeout_at};
 
 use super::batch;
+use super::cadence::Cadence;
+use super::counts::Counts;
 use super::document::Documents;
-use super::event::{Batch, ErrorReport, Event, LineError, Record, Status, Traits};
+use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
 use super::lines::{Lines, TooLong};
-use super::protocol::{BoundStream, LineParser, UpstreamProtocol};
+use super::protocol::{BoundStream, LineParser, StateUpdate, UpstreamProtocol};
+use super::refresh::Refreshes;
 use super::router::Router;
+use super::seen::Seen;
 use super::shutdown::Stop;
 use super::state::CaptureState;
 use super::supervisor::{stopped, unreadable};
@@ -25,27 +30,8 @@ use crate::log::{self, Level};
 
 /// The longest line of a read. Flow's own limit for one message (flow-protocol.md, 1.5).
 pub const MAX_LINE: usize = 64 * 1024 * 1024;
-/// How many names of unknown streams and message types are remembered, to name each of them once.
+/// How many unknown message types are remembered, to name each of them once.
 const NAMED: usize = 1_000;
-
-/// What a read left behind besides documents.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// The first failure that upstream reported of each stream, and of the run.
-    pub errors: Vec<ErrorReport>,
-    /// Where each stream stands, by position; `None` where upstream never said.
-    pub statuses: Vec<Option<Status>>,
-    /// Documents since the last checkpoint.
-    pub uncommitted: u64,
-    /// All documents.
-    pub documents: u64,
-    /// Records, states and statuses of streams that no binding reads, by name.
-    pub unknown_streams: BTreeMap<String, u64>,
-    /// Messages of types that nobody knows, by type.
-    pub unknown_types: BTreeMap<String, u64>,
-    /// Lines that were made valid before they were read.
-    pub repaired_lines: u64,
-}
 
 /// Moves one read.
 pub struct Pump<'a, P: UpstreamProtocol> {
@@ -63,6 +49,12 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub state: &'a mut CaptureState,
     /// Makes documents.
     pub documents: Documents,
+    /// Counts rows and knows what is to be deleted.
+    pub refreshes: Refreshes,
+    /// Counts records.
+    pub counts: Counts,
+    /// When streams without states get a checkpoint.
+    pub cadence: Cadence,
     /// What was seen.
     pub seen: Seen,
 }
@@ -84,7 +76,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.go_on(next).await?;
             }
             self.flush().await?;
-            if lines.fill(output).await.map_err(|error| unreadable(&error))? == 0 {
+            if self.fill(&mut lines, output).await? == 0 {
                 break;
             }
         }
@@ -99,9 +91,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Writes a checkpoint with what changed since the last one.
     pub async fn checkpoint(&mut self) -> Result<(), Failure> {
+        self.refreshes.save(self.state);
         let state = ConnectorState { updated_json: self.state.patch(), merge_patch: true };
         let checkpoint = Checkpoint { state: Some(state) };
         self.seen.uncommitted = 0;
+        self.seen.completed = false;
+        self.cadence.reset();
         self.writer
             .send(&Response { checkpoint: Some(checkpoint), ..Response::default() })
             .await
@@ -113,8 +108,31 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.writer.flush().await.map_err(closed)
     }
 
+    /// Reads once. Documents that wait for a checkpoint do not wait for upstream.
+    async fn fill(
+        &mut self,
+        lines: &mut Lines,
+        output: &mut (impl AsyncRead + Unpin),
+    ) -> Result<usize, Failure> {
+        loop {
+            let read = match self.cadence.deadline() {
+                None => lines.fill(output).await,
+                Some(late) if late <= Instant::now() => {
+                    self.checkpoint().await?;
+                    continue;
+                }
+                Some(late) => match timeout_at(late, lines.fill(output)).await {
+                    Ok(read) => read,
+                    Err(_) => continue,
+                },
+            };
+            return read.map_err(|error| unreadable(&error));
+        }
+    }
+
     async fn go_on(&mut self, next: Next) -> Result<(), Failure> {
         match next {
+            Next::Line if self.cadence.is_full() => self.checkpoint().await,
             Next::Line if self.writer.is_full() => self.flush().await,
             Next::Line => Ok(()),
             Next::Checkpoint => self.checkpoint().await,
@@ -147,25 +165,27 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::State(state) => {
                 let update =
                     self.protocol.split_state(state, self.streams).map_err(|error| damaged(&error))?;
-                for stream in &update.unbound {
-                    count(&mut self.seen.unknown_streams, stream, "state");
-                }
-                self.state.update(update);
+                self.state(update);
                 return Ok(Next::Checkpoint);
+            }
+            Event::EndMark(stream) => {
+                if let Some(stream) = self.router.find(None, &stream) {
+                    self.seen.end_marks[stream] = self.counts.records(stream) > 0;
+                }
             }
             Event::Batch(batch) => return Ok(Next::Batch(batch)),
             Event::Log(line) => log::upstream(line.level, &line.message, line.fields),
             Event::Error(report) => self.error(*report),
             Event::Status(status) => match self.router.find(status.namespace.as_deref(), &status.stream) {
                 Some(stream) => self.seen.statuses[stream] = Some(status.status),
-                None => count(&mut self.seen.unknown_streams, &status.stream, "status"),
+                None => self.counts.dropped(&status.stream),
             },
             Event::ConfigUpdate(_) => tracing::warn!(
                 "upstream changed its config (as it does when a token was renewed); the change is not kept, \
                  so the next session may have to authenticate again"
             ),
             Event::Unknown(kind) => {
-                count(&mut self.seen.unknown_types, &kind, "message type");
+                count_type(&mut self.seen.unknown_types, &kind);
             }
             Event::Answer(_) | Event::Ignored => {}
         }
@@ -174,35 +194,57 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     fn record(&mut self, record: &Record<'_>) {
         let Some(stream) = self.router.find(record.namespace.as_deref(), &record.stream) else {
-            count(&mut self.seen.unknown_streams, &record.stream, "record");
+            self.counts.dropped_record(&record.stream);
             return;
         };
         self.document(stream, record.data, record.traits);
     }
 
     fn document(&mut self, stream: usize, record: &[u8], traits: Traits) {
-        let row_id = self.state.next_row_id(stream);
-        let document = self.documents.document(record, traits, row_id);
-        self.writer.captured(self.streams[stream].binding, document.head, document.tail);
-        self.seen.documents += 1;
-        self.seen.uncommitted += 1;
+        self.counts.record(stream);
+        self.seen.end_marks[stream] = false;
+        let written = self.refreshes.write(stream, record, traits, &mut self.documents, self.writer);
+        self.seen.wrote(written);
+        if written > 0 && self.refreshes.is_silent(stream) {
+            self.cadence.written(written, record.len());
+        }
+    }
+
+    /// Takes over a state. A row id is kept with the state of its own stream alone: after a restart
+    /// from an older state the rows behind it come again, and get the same row ids again.
+    fn state(&mut self, update: StateUpdate) {
+        for stream in &update.unbound {
+            self.counts.dropped(stream);
+        }
+        self.counts.state(&update, self.streams);
+        for (stream, upstream) in &update.streams {
+            let Some(upstream) = upstream else { continue };
+            if self.state.upstream(*stream).is_some_and(|old| old.get() == upstream.get())
+                && self.refreshes.is_full_refresh(*stream)
+            {
+                continue;
+            }
+            let kind = self.protocol.refresh_state(&self.streams[*stream], upstream);
+            let written = self.refreshes.state(*stream, kind, self.state, self.writer);
+            self.seen.wrote(written);
+        }
+        self.state.update(update);
     }
 
     async fn batch(&mut self, batch: &Batch) -> Result<(), Failure> {
         let stream = self.router.find(None, &batch.stream);
         for file in &batch.files {
             let Some(stream) = stream else {
-                count(&mut self.seen.unknown_streams, &batch.stream, "batch");
+                self.counts.dropped(&batch.stream);
                 continue;
             };
             let mut records = batch::Records::open(file, &batch.stream)?;
             while let Some(record) = records.next_record()? {
-                self.document(
-                    stream,
-                    record.as_bytes(),
-                    Traits::find(record, self.protocol.deletion_marker()),
-                );
-                if self.writer.is_full() {
+                let traits = Traits::find(record, self.protocol.deletion_marker());
+                self.document(stream, record.as_bytes(), traits);
+                if self.cadence.is_full() {
+                    self.checkpoint().await?;
+                } else if self.writer.is_full() {
                     self.flush().await?;
                 }
             }
@@ -258,12 +300,12 @@ fn damaged(error: &LineError) -> Failure {
     )
 }
 
-/// Counts, and names a thing when it is seen first.
-fn count(seen: &mut BTreeMap<String, u64>, name: &str, what: &str) {
+/// Counts, and names a type when it is seen first.
+fn count_type(seen: &mut BTreeMap<String, u64>, name: &str) {
     if let Some(times) = seen.get_mut(name) {
         *times += 1;
     } else if seen.len() < NAMED {
-        tracing::warn!(name, "upstream printed a {what} that no binding reads; it is left out");
+        tracing::warn!(name, "upstream printed a message of a type that nobody knows; it is left out");
         seen.insert(name.to_owned(), 1);
     }
 }

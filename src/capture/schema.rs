@@ -14,7 +14,7 @@ const SOURCE_SCHEMA: &str = "x-source-schema";
 /// The annotation that carries what the protocol wants back of the stream.
 const SOURCE_STREAM: &str = "x-source-stream";
 /// The key of streams that have none of their own.
-const FALLBACK_KEY: &str = "/_meta/row_id";
+pub(super) const FALLBACK_KEY: &str = "/_meta/row_id";
 
 /// A collection's schema and key.
 #[derive(Debug)]

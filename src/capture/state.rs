@@ -27,12 +27,23 @@ pub struct CaptureState {
 struct BindingState {
     /// Flow's key for it.
     key: String,
-    /// The row id of the next document.
+    /// From which row id on the next session counts.
     row_id: u64,
     row_id_changed: bool,
     /// Upstream's state of the stream; `None` before the first.
-    upstream: Option<Box<RawValue>>,
-    upstream_changed: bool,
+    upstream: Kept,
+    /// What [`super::refresh`] keeps of a full refresh.
+    refresh: Kept,
+    /// When the stream was last read to its end, as RFC 3339 has it.
+    read_at: Option<String>,
+    read_at_changed: bool,
+}
+
+/// A JSON text that sits in an array of one element.
+#[derive(Debug, Default)]
+struct Kept {
+    text: Option<Box<RawValue>>,
+    changed: bool,
 }
 
 /// The state as Flow hands it over. Every member may be missing.
@@ -51,6 +62,9 @@ struct StoredBinding<'a> {
     row_id: Option<u64>,
     #[serde(borrow)]
     state: Option<&'a RawValue>,
+    #[serde(borrow)]
+    refresh: Option<Vec<&'a RawValue>>,
+    read_at: Option<String>,
 }
 
 impl CaptureState {
@@ -74,8 +88,15 @@ impl CaptureState {
                 Some(raw) => unwrapped(raw).map_err(|error| unreadable(&error))?,
                 None => None,
             };
-            let row_id = entry.row_id.unwrap_or(0);
-            bindings.push(BindingState { key: key.clone(), row_id, upstream, ..BindingState::default() });
+            let refresh = entry.refresh.and_then(|kept| kept.first().copied().map(ToOwned::to_owned));
+            bindings.push(BindingState {
+                key: key.clone(),
+                row_id: entry.row_id.unwrap_or(0),
+                upstream: Kept { text: upstream, changed: false },
+                refresh: Kept { text: refresh, changed: false },
+                read_at: entry.read_at,
+                ..BindingState::default()
+            });
         }
         let shared = stored.shared.and_then(|shared| shared.first().copied().map(ToOwned::to_owned));
         Ok(Self { shared, shared_changed: false, bindings })
@@ -85,17 +106,48 @@ impl CaptureState {
     pub fn stored(&self) -> StoredState<'_> {
         StoredState {
             shared: self.shared.as_deref(),
-            streams: self.bindings.iter().map(|binding| binding.upstream.as_deref()).collect(),
+            streams: self.bindings.iter().map(|binding| binding.upstream.text.as_deref()).collect(),
         }
     }
 
-    /// The row id of this binding's next document; counts it as used.
-    pub fn next_row_id(&mut self, binding: usize) -> u64 {
+    /// From which row id on the next session counts.
+    pub fn row_id(&self, binding: usize) -> u64 {
+        self.bindings[binding].row_id
+    }
+
+    /// Has the next session count from this row id on.
+    pub fn set_row_id(&mut self, binding: usize, row_id: u64) {
         let binding = &mut self.bindings[binding];
-        let row_id = binding.row_id;
-        binding.row_id += 1;
-        binding.row_id_changed = true;
-        row_id
+        binding.row_id_changed |= binding.row_id != row_id;
+        binding.row_id = row_id;
+    }
+
+    /// Upstream's state of a stream.
+    pub fn upstream(&self, binding: usize) -> Option<&RawValue> {
+        self.bindings[binding].upstream.text.as_deref()
+    }
+
+    /// What was kept of a full refresh; `None` where nothing is.
+    pub fn refresh(&self, binding: usize) -> Option<&RawValue> {
+        self.bindings[binding].refresh.text.as_deref()
+    }
+
+    /// Keeps this of a full refresh.
+    pub fn set_refresh(&mut self, binding: usize, refresh: Option<Box<RawValue>>) {
+        self.bindings[binding].refresh.set(refresh);
+    }
+
+    /// When the stream was last read to its end, as RFC 3339 has it; `None` before the first time,
+    /// or where nobody wants to know.
+    pub fn read_at(&self, binding: usize) -> Option<&str> {
+        self.bindings[binding].read_at.as_deref()
+    }
+
+    /// Keeps when the stream was read.
+    pub fn set_read_at(&mut self, binding: usize, at: String) {
+        let binding = &mut self.bindings[binding];
+        binding.read_at = Some(at);
+        binding.read_at_changed = true;
     }
 
     /// Takes over what a state message of upstream changes.
@@ -105,37 +157,25 @@ impl CaptureState {
             self.shared = Some(shared);
         }
         for (binding, upstream) in update.streams {
-            self.set_upstream(binding, upstream);
+            self.bindings[binding].upstream.set(upstream);
         }
     }
 
     /// Forgets upstream's state of a stream: its refresh ended well, the next one starts anew.
     pub fn forget_upstream(&mut self, binding: usize) {
-        self.set_upstream(binding, None);
-    }
-
-    fn set_upstream(&mut self, binding: usize, upstream: Option<Box<RawValue>>) {
-        let binding = &mut self.bindings[binding];
-        let same = match (&binding.upstream, &upstream) {
-            (Some(old), Some(new)) => old.get() == new.get(),
-            (None, None) => true,
-            _ => false,
-        };
-        binding.upstream_changed |= !same;
-        binding.upstream = upstream;
+        self.bindings[binding].upstream.set(None);
     }
 
     /// Whether a patch would name anything.
     pub fn has_changed(&self) -> bool {
-        self.shared_changed
-            || self.bindings.iter().any(|binding| binding.row_id_changed || binding.upstream_changed)
+        self.shared_changed || self.bindings.iter().any(BindingState::has_changed)
     }
 
     /// What changed since the last patch, as an RFC 7396 patch; `{}` where nothing did.
     pub fn patch(&mut self) -> Vec<u8> {
         let mut patch = String::from("{");
         for binding in &mut self.bindings {
-            if binding.row_id_changed || binding.upstream_changed {
+            if binding.has_changed() {
                 patch.push_str(if patch.len() == 1 { "\"bindingStateV1\":{" } else { "," });
                 binding.write_patch(&mut patch);
             }
@@ -156,23 +196,54 @@ impl CaptureState {
 }
 
 impl BindingState {
+    fn has_changed(&self) -> bool {
+        self.row_id_changed || self.upstream.changed || self.refresh.changed || self.read_at_changed
+    }
+
     fn write_patch(&mut self, patch: &mut String) {
         // A string is always JSON.
         patch.push_str(&serde_json::to_string(&self.key).unwrap_or_default());
         patch.push_str(":{");
         if std::mem::take(&mut self.row_id_changed) {
-            patch.push_str("\"rowId\":");
+            push_name(patch, "rowId");
             patch.push_str(itoa::Buffer::new().format(self.row_id));
         }
-        if std::mem::take(&mut self.upstream_changed) {
-            if !patch.ends_with('{') {
-                patch.push(',');
-            }
-            patch.push_str("\"state\":");
-            push_wrapped(patch, self.upstream.as_deref());
+        self.upstream.write_patch(patch, "state");
+        self.refresh.write_patch(patch, "refresh");
+        if std::mem::take(&mut self.read_at_changed) {
+            push_name(patch, "readAt");
+            patch.push_str(&serde_json::to_string(&self.read_at).unwrap_or_default());
         }
         patch.push('}');
     }
+}
+
+impl Kept {
+    fn set(&mut self, text: Option<Box<RawValue>>) {
+        let same = match (&self.text, &text) {
+            (Some(old), Some(new)) => old.get() == new.get(),
+            (None, None) => true,
+            _ => false,
+        };
+        self.changed |= !same;
+        self.text = text;
+    }
+
+    fn write_patch(&mut self, patch: &mut String, name: &str) {
+        if std::mem::take(&mut self.changed) {
+            push_name(patch, name);
+            push_wrapped(patch, self.text.as_deref());
+        }
+    }
+}
+
+fn push_name(patch: &mut String, name: &str) {
+    if !patch.ends_with('{') {
+        patch.push(',');
+    }
+    patch.push('"');
+    patch.push_str(name);
+    patch.push_str("\":");
 }
 
 /// An empty array stands for no state: unlike null it says the same in a patch and in a state.
@@ -230,11 +301,11 @@ mod tests {
     fn a_patch_names_what_changed_and_nothing_else() {
         let mut state = opened("", &["users", "orders.v2"]);
         assert_eq!(patch(&mut state), "{}");
-        assert_eq!((state.next_row_id(1), state.next_row_id(1)), (0, 1));
+        state.set_row_id(1, 2);
         state.update(StateUpdate {
             shared: Some(raw(r#"{"a":null}"#)),
             streams: vec![(0, Some(raw(r#"{"n":12345678901234567890123}"#)))],
-            unbound: Vec::new(),
+            ..StateUpdate::default()
         });
         assert_eq!(
             patch(&mut state),
@@ -266,8 +337,8 @@ mod tests {
         for json in
             ["", "null", "{}", " { } ", r#"{"bindingStateV1":null}"#, r#"{"bindingStateV1":{"users":null}}"#]
         {
-            let mut state = opened(json, &["users"]);
-            assert_eq!(state.next_row_id(0), 0, "{json}");
+            let state = opened(json, &["users"]);
+            assert_eq!(state.row_id(0), 0, "{json}");
             assert!(state.stored().streams[0].is_none());
         }
     }
@@ -275,9 +346,26 @@ mod tests {
     #[test]
     fn a_state_without_its_array_is_taken_over() {
         let json = r#"{"bindingStateV1":{"users":{"rowId":1042,"state":{"type":"STREAM"}}}}"#;
-        let mut state = opened(json, &["users"]);
+        let state = opened(json, &["users"]);
         assert_eq!(state.stored().streams[0].map(RawValue::get), Some(r#"{"type":"STREAM"}"#));
-        assert_eq!(state.next_row_id(0), 1042);
+        assert_eq!(state.row_id(0), 1042);
+    }
+
+    #[test]
+    fn what_a_refresh_and_an_interval_keep_comes_back() {
+        let mut state = opened("", &["users"]);
+        state.set_refresh(0, Some(raw(r#"{"from":3}"#)));
+        state.set_read_at(0, "2024-05-01T00:00:00Z".to_owned());
+        let first = patch(&mut state);
+        assert_eq!(
+            first,
+            r#"{"bindingStateV1":{"users":{"refresh":[{"from":3}],"readAt":"2024-05-01T00:00:00Z"}}}"#
+        );
+        let mut again = opened(&first, &["users"]);
+        assert_eq!(again.refresh(0).map(RawValue::get), Some(r#"{"from":3}"#));
+        assert_eq!(again.read_at(0), Some("2024-05-01T00:00:00Z"));
+        again.set_refresh(0, None);
+        assert_eq!(patch(&mut again), r#"{"bindingStateV1":{"users":{"refresh":[]}}}"#);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(super) enum Event {
     Captured(Captured, u64),
     /// A sourced schema, checked.
     SourcedSchema,
+    /// A refresh begins or is complete. Rows of earlier ones stay in what is shown here.
+    Backfill,
     /// A checkpoint with its state.
     Checkpoint(ConnectorState),
     /// The output has ended.
@@ -140,6 +142,10 @@ impl Connector<'_> {
             sourced_schema(&sourced)?;
             self.uncommitted = true;
             Ok(Event::SourcedSchema)
+        } else if let Some(binding) = backfill(&message) {
+            self.within(binding, kind)?;
+            self.uncommitted = true;
+            Ok(Event::Backfill)
         } else if let Some(checkpoint) = message.checkpoint {
             let state = checkpoint.state;
             let state = state
@@ -229,6 +235,12 @@ impl Connector<'_> {
 
 fn unreadable(error: &CodecError) -> Failure {
     broken(format!("the connector's stdout: {error}; nothing but protocol messages may be printed there"))
+}
+
+/// The binding of a message about the begin or the end of a refresh.
+fn backfill(message: &Response) -> Option<u32> {
+    let begin = message.backfill_begin.as_ref().map(|begin| begin.binding);
+    begin.or_else(|| message.backfill_complete.as_ref().map(|complete| complete.binding))
 }
 
 fn sourced_schema(sourced: &SourcedSchema) -> Result<(), Failure> {

@@ -155,7 +155,7 @@ impl<'s, 'a> Session<'s, 'a> {
                     self.close_transaction()?;
                 }
             }
-            Event::End => {}
+            Event::Backfill | Event::End => {}
         }
         Ok(None)
     }

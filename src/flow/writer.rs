@@ -61,10 +61,17 @@ impl Writer {
 
     /// Appends a document: `head` and `tail` together are its JSON text.
     pub fn captured(&mut self, binding: u32, head: &[u8], tail: &[u8]) {
-        match self.codec {
-            Codec::Json => captured_json(&mut self.buffer, binding, head, tail),
-            Codec::Proto => captured_proto(&mut self.buffer, binding, head, tail),
-        }
+        captured(self.codec, &mut self.buffer, binding, head, tail);
+    }
+
+    /// Encodes a document into a buffer of the caller, who may [`append`](Self::append) it later.
+    pub fn encode(&self, buffer: &mut Vec<u8>, binding: u32, head: &[u8], tail: &[u8]) {
+        captured(self.codec, buffer, binding, head, tail);
+    }
+
+    /// Appends documents that were encoded before.
+    pub fn append(&mut self, encoded: &[u8]) {
+        self.buffer.extend_from_slice(encoded);
     }
 
     /// Whether the buffer should be handed over before more is appended.
@@ -97,6 +104,13 @@ impl Writer {
             Ok(Ok(())) => Ok(()),
             _ => Err(OutputClosed),
         }
+    }
+}
+
+fn captured(codec: Codec, buffer: &mut Vec<u8>, binding: u32, head: &[u8], tail: &[u8]) {
+    match codec {
+        Codec::Json => captured_json(buffer, binding, head, tail),
+        Codec::Proto => captured_proto(buffer, binding, head, tail),
     }
 }
 

@@ -22,7 +22,6 @@ const LATER: &[&str] = &[
     "config.map",
     "streams.overrides.*.schemaPatch",
     "streams.overrides.*.normalize",
-    "streams.overrides.*.refresh",
     "streams.overrides.*.interval",
     "schema.mode",
     "schema.sourced",
@@ -34,7 +33,6 @@ const LATER: &[&str] = &[
     "read.maxRecordBytes",
     "read.oversizedRecord",
     "read.discoverOnOpen",
-    "read.checkpointEvery",
     "state.format",
     "singer.stateFileAcks",
 ];
@@ -63,6 +61,11 @@ const KNOWN: &[&str] = &[
     "check",
     "stop",
     "catalogFlag",
+    "refresh",
+    "checkpointEvery",
+    "documents",
+    "bytes",
+    "seconds",
 ];
 
 /// A shim, read.
@@ -189,7 +192,7 @@ mod tests {
             "timeouts: {spec: 60}\n",
             "streams:\n  overrides:\n    users: {keys: [/id]}\n",
             "read: {parallelism: 4}\n",
-            "streams: {overrides: {users: {refresh: snapshot}}}\n",
+            "streams: {overrides: {users: {interval: 1h}}}\n",
             "oauth2: auto\n",
             "a: [\n",
             "a: 1\na: 2\n",
@@ -204,7 +207,7 @@ mod tests {
         line 1 column 18: "60" is not a duration such as 90s, 15m or 1h
         line 3 column 13: unknown field `keys`, expected one of key, schemaPatch, normalize, refresh, interval; did you mean `key`?
         `read.parallelism` is a key of shim.yaml that this version does not act on yet; remove it
-        `streams.overrides.*.refresh` is a key of shim.yaml that this version does not act on yet; remove it
+        `streams.overrides.*.interval` is a key of shim.yaml that this version does not act on yet; remove it
         `oauth2: auto` is not acted on yet by this version; write the block out
         line 1 column 4: unclosed bracket '['
         line 2 column 1: duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable

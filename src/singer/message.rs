@@ -101,7 +101,10 @@ pub(super) fn parse(line: &[u8]) -> Result<Event<'_>, LineError> {
     if kind.eq_ignore_ascii_case("BATCH") {
         return batch(message);
     }
-    if kind.eq_ignore_ascii_case("SCHEMA") || kind.eq_ignore_ascii_case("ACTIVATE_VERSION") {
+    if kind.eq_ignore_ascii_case("ACTIVATE_VERSION") {
+        return Ok(message.stream.map_or(Event::Ignored, |Text(stream)| Event::EndMark(stream)));
+    }
+    if kind.eq_ignore_ascii_case("SCHEMA") {
         return Ok(Event::Ignored);
     }
     Ok(message.kind.map_or(Event::Ignored, |Text(kind)| Event::Unknown(kind)))

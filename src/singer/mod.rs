@@ -8,6 +8,7 @@ mod about;
 mod catalog;
 mod flag;
 mod message;
+mod refresh;
 mod resource;
 mod routes;
 mod selection;
@@ -19,8 +20,8 @@ use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
 use crate::capture::protocol::{
-    Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, Resource, ResourceSpec,
-    StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
+    Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, RefreshState, Resource,
+    ResourceSpec, StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
 };
 use crate::capture::supervisor::Upstream;
 use crate::failure::{Cause, Failure};
@@ -132,6 +133,14 @@ impl UpstreamProtocol for Singer {
 
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
         state::split(state, streams)
+    }
+
+    fn refresh_state(&self, _: &BoundStream, state: &RawValue) -> RefreshState {
+        refresh::state(state)
+    }
+
+    fn reads_whole(&self, state: &StoredState<'_>) -> bool {
+        state.shared.is_none_or(refresh::reads_whole)
     }
 
     fn keeps_state_of_finished_refresh(&self) -> bool {

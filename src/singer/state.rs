@@ -55,7 +55,7 @@ pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUp
     Ok(StateUpdate {
         shared: RawValue::from_string(shared).ok(),
         streams: parts.into_iter().enumerate().collect(),
-        unbound: Vec::new(),
+        ..StateUpdate::default()
     })
 }
 

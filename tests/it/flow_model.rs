@@ -1,7 +1,44 @@
 //! What Flow does with checkpoints: a merge patch is applied, and nulls inside objects vanish while
-//! arrays are replaced whole (flow-protocol.md, 3.2).
+//! arrays are replaced whole (flow-protocol.md, 3.2). And with documents whose key is `/_meta/row_id`:
+//! those that a checkpoint follows replace each other by key.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+
+use crate::harness::Run;
+
+/// A collection with the key `/_meta/row_id`, reduced.
+#[derive(Debug, Default)]
+pub(crate) struct Collection(BTreeMap<u64, Value>);
+
+impl Collection {
+    /// Takes what a run has committed of a binding.
+    pub(crate) fn commit(&mut self, run: &Run, binding: u64) {
+        let committed = run.responses.len() - run.uncommitted();
+        for captured in run.responses[..committed].iter().filter_map(|response| response.get("captured")) {
+            if captured["binding"].as_u64().unwrap_or(0) == binding {
+                let document = &captured["doc"];
+                let key = document["_meta"]["row_id"].as_u64().expect("a row id");
+                if document["_meta"]["op"] == "d" {
+                    assert_eq!(document.as_object().map(Map::len), Some(1), "a delete holds its key alone");
+                    self.0.remove(&key);
+                } else {
+                    self.0.insert(key, document.clone());
+                }
+            }
+        }
+    }
+
+    /// What it holds, by key, without `_meta`.
+    pub(crate) fn rows(&self) -> Vec<Value> {
+        let mut rows: Vec<Value> = self.0.values().cloned().collect();
+        for row in &mut rows {
+            row.as_object_mut().and_then(|row| row.shift_remove("_meta"));
+        }
+        rows
+    }
+}
 
 /// The state after these checkpoints, in order.
 pub(crate) fn reduce(state: Value, checkpoints: &[Value]) -> Value {

@@ -15,6 +15,7 @@ mod quick_start;
 mod real_connectors;
 mod recordings_airbyte;
 mod recordings_singer;
+mod refreshes;
 mod requests;
 mod resume;
 mod secrets;

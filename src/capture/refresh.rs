@@ -1,0 +1,304 @@
+//! Row ids, and what becomes of the rows of earlier full refreshes.
+//!
+//! A binding whose key is `/_meta/row_id` tells rows apart by their place alone: a refresh that begins
+//! anew counts from where it began before, so that it writes over what a failed one left, and what
+//! lies beyond its end is deleted once it has ended well. Nothing here decides whether it has;
+//! `closing` does. What the collection of a snapshot holds is in `blocks`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::bindings::BoundBinding;
+use super::blocks::{Block, Blocks};
+use super::document::Documents;
+use super::event::Traits;
+use super::protocol::{BoundStream, RefreshState, UpstreamProtocol};
+use super::refresh_mode::{Mode, asked, mode, resumes};
+use super::state::CaptureState;
+use crate::failure::{Cause, Failure};
+use crate::flow::writer::Writer;
+use crate::shim::definition::Definition;
+use crate::shim::schema::DocumentMeta;
+
+/// How much all streams together may hold back; above it a block goes out early.
+const HELD: usize = 8 * 1024 * 1024;
+
+/// What is kept of a refresh in the state, beside the row id.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    /// Where the refresh under way began to count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<u64>,
+    /// Up to where there may be rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<u64>,
+    /// What is there, from row 0 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocks: Option<Vec<Block>>,
+    /// Whether Flow was told that the refresh under way begins.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    begun: bool,
+}
+
+/// The rows of one binding.
+struct Rows {
+    binding: u32,
+    mode: Mode,
+    /// The row id of the next document.
+    next: u64,
+    /// Where the refresh under way began to count.
+    from: u64,
+    /// Up to where there may be rows; of snapshots the blocks know it.
+    reach: u64,
+    blocks: Option<Blocks>,
+    begun: bool,
+    /// Whether the mode is the shim's own word.
+    asked: bool,
+    /// Whether upstream sends states from which it goes on inside a refresh.
+    resumes: bool,
+}
+
+/// The rows of all bindings that are read.
+pub struct Refreshes {
+    streams: Vec<Rows>,
+    held: usize,
+}
+
+impl Refreshes {
+    /// Begins or goes on, as the state has it. Drops upstream states that must not be handed back.
+    pub(super) fn begin<P: UpstreamProtocol>(
+        protocol: &P,
+        definition: &Definition,
+        bound: &[BoundBinding],
+        streams: &[BoundStream],
+        state: &mut CaptureState,
+    ) -> Result<Self, Failure> {
+        let whole = protocol.reads_whole(&state.stored());
+        let mut all = Vec::with_capacity(bound.len());
+        for (position, (binding, stream)) in bound.iter().zip(streams).enumerate() {
+            let partial = state
+                .upstream(position)
+                .is_some_and(|s| protocol.refresh_state(stream, s) == RefreshState::Partial);
+            let mode = mode(definition, binding, whole && !partial);
+            let resumes =
+                binding.resource.full_refresh && resumes(protocol, mode, position, binding, stream, state);
+            let kept = kept(state.refresh(position))?;
+            let meta = definition.document.meta;
+            let mut rows = Rows::begin(binding, mode, resumes, state.row_id(position), kept, meta);
+            rows.asked = asked(definition, binding).is_some();
+            all.push(rows);
+        }
+        Ok(Self { streams: all, held: 0 })
+    }
+
+    /// The bindings whose refresh Flow has to be told of before anything else of them.
+    pub(super) fn beginning(&mut self) -> Vec<u32> {
+        let begin = |rows: &&mut Rows| rows.mode == Mode::Truncate && !rows.resumes;
+        self.streams
+            .iter_mut()
+            .filter(begin)
+            .map(|rows| {
+                rows.begun = true;
+                rows.binding
+            })
+            .collect()
+    }
+
+    /// Makes the document of a record and writes it or holds it back. Gives how many documents went
+    /// out.
+    pub fn write(
+        &mut self,
+        stream: usize,
+        record: &[u8],
+        traits: Traits,
+        documents: &mut Documents,
+        writer: &mut Writer,
+    ) -> u64 {
+        let rows = &mut self.streams[stream];
+        let document = documents.document(record, traits, rows.next);
+        rows.next += 1;
+        let Some(blocks) = &mut rows.blocks else {
+            writer.captured(rows.binding, document.head, document.tail);
+            return 1;
+        };
+        blocks.take(record);
+        let before = blocks.held();
+        let mut gone_out = 1;
+        if let Some(held) = blocks.hold() {
+            writer.encode(held, rows.binding, document.head, document.tail);
+            gone_out = 0;
+        } else {
+            writer.captured(rows.binding, document.head, document.tail);
+        }
+        self.held += blocks.held() - before;
+        if blocks.is_complete() || self.held > HELD {
+            gone_out += self.settle(stream, writer);
+        }
+        gone_out
+    }
+
+    /// Ends the running block. Gives how many held documents went out.
+    fn settle(&mut self, stream: usize, writer: &mut Writer) -> u64 {
+        let Some(blocks) = &mut self.streams[stream].blocks else { return 0 };
+        self.held -= blocks.held();
+        blocks.settle(|held| writer.append(held))
+    }
+
+    /// Whether each read reads the stream from its beginning.
+    pub(super) fn is_full_refresh(&self, stream: usize) -> bool {
+        self.streams[stream].mode != Mode::Incremental
+    }
+
+    /// Whether re-reading this stream from its beginning is all that a restart can do, so that a
+    /// checkpoint at any place loses and doubles nothing.
+    pub fn is_silent(&self, stream: usize) -> bool {
+        self.streams[stream].mode != Mode::Incremental && !self.streams[stream].resumes
+    }
+
+    /// A state of the stream came: rows before it will not come again. Gives how many held documents
+    /// went out.
+    pub(super) fn state(
+        &mut self,
+        stream: usize,
+        kind: RefreshState,
+        state: &mut CaptureState,
+        writer: &mut Writer,
+    ) -> u64 {
+        let rows = &mut self.streams[stream];
+        if kind == RefreshState::Partial && rows.mode == Mode::Snapshot && !rows.asked {
+            // What did not come is not gone: upstream reads what is new.
+            let gone_out = self.settle(stream, writer);
+            let rows = &mut self.streams[stream];
+            rows.mode = Mode::Count;
+            rows.blocks = None;
+            state.set_row_id(stream, rows.next);
+            return gone_out;
+        }
+        if matches!(rows.mode, Mode::Incremental | Mode::Count) {
+            rows.resumes = rows.mode == Mode::Count && matches!(kind, RefreshState::Position { .. });
+            state.set_row_id(stream, rows.next);
+            return 0;
+        }
+        if kind != (RefreshState::Position { exact: true }) {
+            return 0;
+        }
+        rows.resumes = true;
+        let gone_out = self.settle(stream, writer);
+        state.set_row_id(stream, self.streams[stream].next);
+        gone_out
+    }
+
+    /// Puts into the state what a checkpoint of all that was written has to say.
+    pub(super) fn save(&mut self, state: &mut CaptureState) {
+        for (position, rows) in self.streams.iter_mut().enumerate() {
+            rows.save(position, state);
+        }
+    }
+
+    /// Ends a refresh that ended well: deletes what is beyond it. `Some` holds how many documents
+    /// went out, and whether Flow has to be told that the refresh is complete.
+    pub(super) fn finish(
+        &mut self,
+        stream: usize,
+        state: &mut CaptureState,
+        writer: &mut Writer,
+    ) -> Finished {
+        let settled = self.settle(stream, writer);
+        let rows = &mut self.streams[stream];
+        state.set_row_id(stream, rows.next);
+        let reach = rows.reach();
+        if let Some(blocks) = &mut rows.blocks {
+            blocks.finish();
+        }
+        let gone = match rows.mode {
+            Mode::Snapshot | Mode::Append => rows.next..reach,
+            Mode::Incremental | Mode::Count | Mode::Truncate => 0..0,
+        };
+        rows.from = rows.next;
+        rows.reach = rows.next;
+        let complete = std::mem::take(&mut rows.begun).then_some(rows.binding);
+        Finished { settled, gone, binding: rows.binding, complete }
+    }
+}
+
+/// What is left to be said of a refresh that ended well.
+pub(super) struct Finished {
+    /// How many held documents went out.
+    pub(super) settled: u64,
+    /// Row ids to be deleted.
+    pub(super) gone: std::ops::Range<u64>,
+    /// Of which binding.
+    pub(super) binding: u32,
+    /// The binding, where Flow has to be told that its refresh is complete.
+    pub(super) complete: Option<u32>,
+}
+
+impl Rows {
+    fn begin(
+        binding: &BoundBinding,
+        mode: Mode,
+        resumes: bool,
+        row_id: u64,
+        kept: Kept,
+        meta: DocumentMeta,
+    ) -> Self {
+        // Of states that are older than this mode, the row id tells how far rows may reach.
+        let reach = match &kept.blocks {
+            Some(blocks) => blocks.iter().map(Block::rows).sum(),
+            None => kept.reach.unwrap_or(row_id),
+        };
+        let from = match mode {
+            Mode::Incremental | Mode::Count => row_id,
+            Mode::Append => kept.from.unwrap_or(row_id.max(reach)),
+            Mode::Snapshot | Mode::Truncate => 0,
+        };
+        let next = if resumes { row_id } else { from };
+        let blocks = (mode == Mode::Snapshot).then(|| {
+            let blocks = kept.blocks.unwrap_or_else(|| Block::some_unknown(reach));
+            Blocks::new(blocks, next, meta as u64)
+        });
+        Self {
+            binding: binding.index,
+            mode,
+            next,
+            from,
+            reach,
+            blocks,
+            begun: kept.begun && resumes,
+            asked: false,
+            resumes,
+        }
+    }
+
+    fn reach(&self) -> u64 {
+        self.blocks.as_ref().map_or(self.reach.max(self.next), Blocks::reach)
+    }
+
+    fn save(&mut self, position: usize, state: &mut CaptureState) {
+        let kept = match self.mode {
+            Mode::Incremental | Mode::Count => return,
+            Mode::Snapshot => match self.blocks.as_mut().and_then(Blocks::save) {
+                Some(blocks) => Kept { blocks: Some(blocks), ..Kept::default() },
+                None => return,
+            },
+            Mode::Append if self.reach() > self.from => {
+                Kept { from: Some(self.from), reach: Some(self.reach()), ..Kept::default() }
+            }
+            Mode::Truncate if self.begun => Kept { begun: true, ..Kept::default() },
+            Mode::Append | Mode::Truncate => return state.set_refresh(position, None),
+        };
+        // Numbers, booleans and text are always JSON.
+        state.set_refresh(position, serde_json::value::to_raw_value(&kept).ok());
+    }
+}
+
+fn kept(raw: Option<&RawValue>) -> Result<Kept, Failure> {
+    let Some(raw) = raw else { return Ok(Kept::default()) };
+    serde_json::from_str(raw.get()).map_err(|error| {
+        Failure::new(
+            Cause::Config,
+            format!("the capture's state of a refresh cannot be read ({:?} error)", error.classify()),
+        )
+    })
+}

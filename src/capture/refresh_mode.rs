@@ -1,0 +1,75 @@
+//! Which mode of refresh a binding gets, and whether upstream goes on inside one.
+
+use super::bindings::BoundBinding;
+use super::protocol::{BoundStream, RefreshState, UpstreamProtocol};
+use super::schema::FALLBACK_KEY;
+use super::state::CaptureState;
+use crate::shim::definition::Definition;
+use crate::shim::stream::stream_override;
+use crate::shim::streams::Refresh;
+
+/// What happens to the rows of a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Not a full refresh: row ids go on.
+    Incremental,
+    /// A full refresh whose row ids go on; nothing is deleted.
+    Count,
+    /// Row ids start at 0; what is beyond the end is deleted.
+    Snapshot,
+    /// Row ids start at the end of the last refresh; what a failed attempt left beyond is deleted.
+    Append,
+    /// Flow is told where the refresh begins and ends.
+    Truncate,
+}
+
+/// The mode of a binding: the shim's, as far as its key allows, else what fits.
+pub(super) fn mode(definition: &Definition, binding: &BoundBinding, whole: bool) -> Mode {
+    if !binding.resource.full_refresh {
+        return Mode::Incremental;
+    }
+    let id = &binding.resource.id;
+    let by_place = binding.key == [FALLBACK_KEY];
+    match asked(definition, binding) {
+        Some(Refresh::Truncate) => Mode::Truncate,
+        Some(Refresh::Append) if by_place => Mode::Append,
+        Some(Refresh::Snapshot) if by_place => Mode::Snapshot,
+        None if by_place && whole => Mode::Snapshot,
+        Some(Refresh::Snapshot) => {
+            tracing::warn!(
+                stream = %id,
+                "refresh: snapshot needs the collection key {FALLBACK_KEY}; rows that are gone at the source stay in \
+                 this collection, unless refresh: truncate is set"
+            );
+            Mode::Count
+        }
+        Some(Refresh::Append) | None => Mode::Count,
+    }
+}
+
+/// The shim's word on the refresh of a stream.
+pub(super) fn asked(definition: &Definition, binding: &BoundBinding) -> Option<Refresh> {
+    let id = &binding.resource.id;
+    stream_override(definition, &id.name, &id.to_string()).refresh
+}
+
+/// Whether upstream goes on inside a refresh. Where it does not, it must not get a state that says so.
+pub(super) fn resumes<P: UpstreamProtocol>(
+    protocol: &P,
+    mode: Mode,
+    position: usize,
+    binding: &BoundBinding,
+    stream: &BoundStream,
+    state: &mut CaptureState,
+) -> bool {
+    let Some(upstream) = state.upstream(position) else { return false };
+    let by_place = binding.key == [FALLBACK_KEY] && mode != Mode::Count;
+    match protocol.refresh_state(stream, upstream) {
+        RefreshState::Ended | RefreshState::Partial => false,
+        RefreshState::Position { exact } if exact || !by_place => true,
+        RefreshState::Position { .. } | RefreshState::Marker => {
+            state.forget_upstream(position);
+            false
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What a read leaves behind besides documents, for `outcome` and `closing` to judge.
+
+use std::collections::BTreeMap;
+
+use super::event::{ErrorReport, Status};
+
+/// What a read left behind besides documents.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The first failure that upstream reported of each stream, and of the run.
+    pub errors: Vec<ErrorReport>,
+    /// Where each stream stands, by position; `None` where upstream never said.
+    pub statuses: Vec<Option<Status>>,
+    /// Which streams upstream has said to be whole by an end mark, by position.
+    pub end_marks: Vec<bool>,
+    /// Documents since the last checkpoint.
+    pub uncommitted: u64,
+    /// Whether Flow was told of a complete refresh that no checkpoint has followed yet.
+    pub completed: bool,
+    /// All documents.
+    pub documents: u64,
+    /// Messages of types that nobody knows, by type.
+    pub unknown_types: BTreeMap<String, u64>,
+    /// Lines that were made valid before they were read.
+    pub repaired_lines: u64,
+}
+
+impl Seen {
+    /// Nothing yet, of this many streams.
+    pub fn nothing(streams: usize) -> Self {
+        Self { statuses: vec![None; streams], end_marks: vec![false; streams], ..Self::default() }
+    }
+
+    /// Documents were written.
+    pub(super) fn wrote(&mut self, documents: u64) {
+        self.documents += documents;
+        self.uncommitted += documents;
+    }
+}
