@@ -19,6 +19,9 @@ pub const DOCKER_CLI: &str = "DOCKER_CLI";
 /// Upstream sees it too. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 
+/// Where configs are encrypted for Flow; set by Flow.
+pub const ENCRYPTION_URL: &str = "ENCRYPTION_URL";
+
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

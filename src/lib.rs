@@ -33,6 +33,7 @@ pub mod airbyte;
 pub mod capture;
 pub mod cli;
 pub mod dev;
+pub mod encryption;
 pub mod env;
 pub mod failure;
 pub mod flow;

@@ -9,12 +9,14 @@
 mod forms;
 mod mask;
 
+pub use mask::Teacher;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -104,12 +106,28 @@ pub fn hide(secrets: impl IntoIterator<Item = (String, String)>) {
     mask::hide(secrets);
 }
 
+/// Asks this one for new secrets before each line of upstream's, as long as it lives: a line may hold
+/// a token that was renewed a moment before.
+pub fn learn_from(teacher: &Arc<Teacher>) {
+    mask::learn_from(teacher);
+}
+
 /// Logs a line that upstream wrote.
 pub fn upstream(level: Level, message: &str, mut fields: Map<String, Value>) {
     if enabled(level) {
+        mask::learn();
         fields.insert("source".to_owned(), "upstream".into());
         write_line(level, message, fields);
     }
+}
+
+/// Has Flow store this config, which is encrypted already and so is not masked (flow-protocol.md, 4.3).
+pub fn config_update(encrypted: Value) {
+    let mut fields = Map::new();
+    fields.insert("eventType".to_owned(), "configUpdate".into());
+    fields.insert("config".to_owned(), encrypted);
+    let message = "upstream changed its config, as when a token is renewed; Flow stores the new one";
+    write_unmasked(Level::Info, message, fields);
 }
 
 /// Logs what ended the run. Call it once, last.

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::capture::shutdown::Shutdown;
+use crate::encryption;
 use crate::env;
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
@@ -70,6 +71,7 @@ impl RunOptions {
             limits: !self.no_timeouts,
             codec: self.codec.or(framed).unwrap_or(Codec::Json),
             shutdown,
+            encrypt: encryption::service(),
         })
     }
 }

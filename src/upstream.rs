@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::airbyte::Airbyte;
 use crate::capture::protocol::{Invocation, UpstreamProtocol, UpstreamSpec};
+use crate::capture::rotation::{Encrypt, Rotation};
 use crate::capture::session::serve;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::{Operation, Upstream};
@@ -19,7 +20,6 @@ use crate::singer::Singer;
 const PROBE_BYTES: usize = 64 * 1024;
 
 /// What a connector process is to be.
-#[derive(Debug)]
 pub struct Connector {
     /// What the shim says.
     pub definition: Definition,
@@ -33,6 +33,8 @@ pub struct Connector {
     pub codec: Codec,
     /// The wish to stop.
     pub shutdown: Shutdown,
+    /// Has changed configs encrypted; `None` where there is no service for it.
+    pub encrypt: Option<Encrypt>,
 }
 
 /// Serves Flow until it has no more requests, or the capture has ended.
@@ -105,6 +107,7 @@ fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstrea
         timeouts: connector.limits.then(|| connector.definition.timeouts.clone()),
         shutdown: connector.shutdown.clone(),
         level_of: P::stderr_line,
+        rotation: Rotation::new(connector.encrypt.clone()),
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{catalog, config_file, message};
 use crate::capture::event::{Answer, ErrorReport, Event, LineError};
 use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, UpstreamSpec};
+use crate::capture::rotation::Rotation;
 use crate::capture::supervisor::{Ended, Operation, Upstream};
 use crate::failure::{Cause, Failure};
 use crate::log::{self, Level};
@@ -72,7 +73,7 @@ async fn ask(
     let mut heard = Heard::default();
     let ended = upstream
         .run(operation, &invocation, |line| {
-            heard.line(line);
+            heard.line(line, &upstream.rotation);
             ControlFlow::Continue(())
         })
         .await?;
@@ -80,7 +81,7 @@ async fn ask(
 }
 
 impl Heard {
-    fn line(&mut self, line: &[u8]) {
+    fn line(&mut self, line: &[u8], rotation: &Rotation) {
         match message::parse(line) {
             Ok(Event::Answer(Answer::Spec(spec))) => {
                 self.spec.get_or_insert_with(|| spec.to_owned());
@@ -96,9 +97,7 @@ impl Heard {
                 self.error.get_or_insert(*report);
             }
             Ok(Event::Log(line)) => log::upstream(line.level, &line.message, line.fields),
-            Ok(Event::ConfigUpdate(_)) => {
-                tracing::warn!("upstream changed its config; the change is not kept");
-            }
+            Ok(Event::ConfigUpdate(config)) => rotation.note(config),
             Ok(_) | Err(LineError::Damaged { .. }) => {}
             Err(LineError::NotAMessage) => {
                 let text = String::from_utf8_lossy(line);
@@ -173,7 +172,7 @@ mod tests {
             r#"{"type":"TRACE","trace":{"type":"ERROR","error":{"message":"second"}}}"#,
             r#"{"type":"CONNECTION_STATUS","connectionStatus":{"status":"FAILED","message":"no"}}"#,
         ] {
-            heard.line(line.as_bytes());
+            heard.line(line.as_bytes(), &Rotation::default());
         }
         assert_eq!(heard.error.map(|report| report.message).as_deref(), Some("first"));
         assert_eq!(heard.status, Some(Err("no".to_owned())));

@@ -70,6 +70,7 @@ impl<P: UpstreamProtocol> Session<P> {
             })
             .collect();
         let refreshes = Refreshes::begin(&self.protocol, &self.definition, bound, &streams, state)?;
+        let config = self.upstream.rotation.newest();
         let plan = self.protocol.read_plan(&config, &streams, discovered.as_deref(), &state.stored())?;
         Ok(Planned { streams, refreshes, plan })
     }
@@ -99,6 +100,7 @@ impl<P: UpstreamProtocol> Session<P> {
             counts: Counts::new(streams.len()),
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
             seen: Seen::nothing(streams.len()),
+            rotation: &self.upstream.rotation,
         };
         pump.begin().await?;
         let (output, left_behind) = running.output();

@@ -17,6 +17,7 @@ use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
 use super::lines::{Lines, TooLong};
 use super::protocol::{BoundStream, LineParser, StateUpdate, UpstreamProtocol};
 use super::refresh::Refreshes;
+use super::rotation::Rotation;
 use super::router::Router;
 use super::seen::Seen;
 use super::shutdown::Stop;
@@ -55,6 +56,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub counts: Counts,
     /// When streams without states get a checkpoint.
     pub cadence: Cadence,
+    /// What becomes of a changed config.
+    pub rotation: &'a Rotation,
     /// What was seen.
     pub seen: Seen,
 }
@@ -64,6 +67,7 @@ enum Next {
     Line,
     Checkpoint,
     Batch(Batch),
+    ConfigUpdate,
 }
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
@@ -137,6 +141,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Next::Line => Ok(()),
             Next::Checkpoint => self.checkpoint().await,
             Next::Batch(batch) => self.batch(&batch).await,
+            Next::ConfigUpdate => {
+                self.rotation.settle().await;
+                Ok(())
+            }
         }
     }
 
@@ -180,10 +188,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 Some(stream) => self.seen.statuses[stream] = Some(status.status),
                 None => self.counts.dropped(&status.stream),
             },
-            Event::ConfigUpdate(_) => tracing::warn!(
-                "upstream changed its config (as it does when a token was renewed); the change is not kept, \
-                 so the next session may have to authenticate again"
-            ),
+            Event::ConfigUpdate(config) => {
+                self.rotation.note(config);
+                return Ok(Next::ConfigUpdate);
+            }
             Event::Unknown(kind) => {
                 count_type(&mut self.seen.unknown_types, &kind);
             }

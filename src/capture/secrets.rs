@@ -59,10 +59,16 @@ pub fn hide(schema: &Value, config: &Value) {
 }
 
 /// The secrets of a config: the names of members and their values.
-pub(super) fn secrets(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
+fn secrets(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
+    let mut found = Found { root: schema, secrets: marked(schema, config) };
+    found.named(config, "");
+    found.secrets
+}
+
+/// Only those that the schema marks.
+pub(super) fn marked(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
     let mut found = Found { root: schema, secrets: BTreeSet::new() };
     found.marked(&[schema], config, "", 0);
-    found.named(config, "");
     found.secrets
 }
 

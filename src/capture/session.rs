@@ -139,7 +139,8 @@ impl<P: UpstreamProtocol> Session<P> {
         let schema = self.config_schema().await?;
         secrets::hide(&schema, &config);
         ConfigSchema::new(&schema).validate(&config)?;
-        Ok(config)
+        self.upstream.rotation.begin(&config, config.clone(), spec_schema::adapt_spec(&schema));
+        Ok(self.upstream.rotation.newest())
     }
 }
 

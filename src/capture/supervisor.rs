@@ -13,8 +13,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+use super::config_file::ConfigFile;
 use super::lines::Lines;
 use super::protocol::{Argument, Invocation};
+use super::rotation::Rotation;
 use super::shutdown::{Shutdown, Stop};
 use super::stderr::{self, LevelOf, Tail};
 use super::workdir::Workdir;
@@ -43,6 +45,8 @@ pub struct Upstream {
     pub shutdown: Shutdown,
     /// How the protocol recognises levels on stderr.
     pub level_of: LevelOf,
+    /// What becomes of a config that upstream changes.
+    pub rotation: Rotation,
 }
 
 /// What upstream is asked to do, for messages and time limits.
@@ -162,6 +166,7 @@ impl Upstream {
         // default serves.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20);
         let tail = tokio::spawn(stderr::drain(stderr, self.level_of));
+        let config = ConfigFile::watch(workdir.file("config.json"), self.rotation.clone());
         Ok(Running {
             program,
             child,
@@ -170,6 +175,8 @@ impl Upstream {
             tail,
             grace: self.grace(),
             shutdown: self.shutdown.clone(),
+            rotation: self.rotation.clone(),
+            config,
             _workdir: workdir,
         })
     }
@@ -241,6 +248,8 @@ pub struct Running {
     tail: JoinHandle<Tail>,
     grace: Duration,
     shutdown: Shutdown,
+    rotation: Rotation,
+    config: ConfigFile,
     _workdir: Workdir,
 }
 
@@ -254,14 +263,18 @@ impl Running {
             while let Some(line) = lines.next_line().map_err(|error| {
                 Failure::new(Cause::UpstreamProtocol, format!("upstream's answer cannot be read: {error}"))
             })? {
-                if on_line(line).is_break() {
+                let enough = on_line(line).is_break();
+                self.rotation.settle().await;
+                if enough {
                     return Ok(true);
                 }
             }
             let read = lines.fill(&mut self.stdout).await.map_err(|error| unreadable(&error))?;
             if read == 0 {
                 let rest = lines.take_rest();
-                return Ok(!rest.is_empty() && on_line(rest).is_break());
+                let enough = !rest.is_empty() && on_line(rest).is_break();
+                self.rotation.settle().await;
+                return Ok(enough);
             }
         }
     }
@@ -282,6 +295,7 @@ impl Running {
         })?;
         // Whatever it left behind would hold the pipes open.
         self.kill();
+        self.config.look().await;
         let stderr = (&mut self.tail).await.unwrap_or_default();
         Ok(Ended { program: self.program.clone(), status, cut_short, stderr })
     }
@@ -331,6 +345,7 @@ impl Running {
         }
         self.kill();
         let _ = self.child.wait().await;
+        self.config.look().await;
     }
 
     /// Kills the group.

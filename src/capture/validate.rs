@@ -28,6 +28,7 @@ impl<P: UpstreamProtocol> Session<P> {
         let known: Vec<&[String]> = paths(request.last_capture.as_ref());
         let is_new = |resource: &Resource| !known.contains(&resource.path.as_slice());
         if resources.iter().any(|(_, resource)| is_new(resource)) {
+            let config = self.upstream.rotation.newest();
             let streams = self.protocol.discover(&self.upstream, &config).await?;
             for (config, resource) in resources.iter().filter(|(_, resource)| is_new(resource)) {
                 let stream = streams.iter().find(|stream| stream.id == resource.id);

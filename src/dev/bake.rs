@@ -30,6 +30,7 @@ pub async fn bake(options: &BakeOptions, shutdown: &Shutdown) -> Result<(), Fail
         limits: true,
         codec: Codec::Json,
         shutdown: shutdown.clone(),
+        encrypt: None,
     };
     let program = connector.command.find()?;
     let (protocol, spec) = upstream::spec(&connector).await.map_err(|f| f.while_doing("spec"))?;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use aho_corasick::AhoCorasick;
 use serde_json::{Map, Value};
@@ -17,6 +17,28 @@ const MASK: &str = "****";
 
 /// What the process must not say.
 static SECRETS: RwLock<Masker> = RwLock::new(Masker { forms: Vec::new(), finder: None });
+
+/// Who may know of secrets that came up meanwhile.
+static TEACHERS: Mutex<Vec<Weak<Teacher>>> = Mutex::new(Vec::new());
+
+/// Hides what it has learnt since it was asked last.
+pub type Teacher = dyn Fn() + Send + Sync;
+
+/// Asks this one before each line of upstream's, as long as it lives.
+pub(super) fn learn_from(teacher: &Arc<Teacher>) {
+    TEACHERS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(teacher));
+}
+
+/// Asks them all.
+pub(super) fn learn() {
+    let mut teachers = TEACHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    teachers.retain(|teacher| {
+        teacher.upgrade().is_some_and(|teacher| {
+            teacher();
+            true
+        })
+    });
+}
 
 /// Adds secrets: the names of members and their values.
 pub(super) fn hide(secrets: impl IntoIterator<Item = (String, String)>) {

@@ -18,7 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("airbyte", &["airbyte", "capture", "shim", "json", "log", "failure"]),
     ("singer", &["singer", "capture", "shim", "json", "log", "failure"]),
     ("upstream", &["upstream", "airbyte", "singer", "capture", "flow", "shim", "log", "failure"]),
-    ("settings", &["settings", "upstream", "capture", "flow", "shim", "env", "failure"]),
+    ("encryption", &["encryption", "capture", "http", "env"]),
+    ("settings", &["settings", "upstream", "encryption", "capture", "flow", "shim", "env", "failure"]),
     (
         "dev",
         &[

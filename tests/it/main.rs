@@ -18,5 +18,6 @@ mod recordings_singer;
 mod refreshes;
 mod requests;
 mod resume;
+mod rotation;
 mod secrets;
 mod shutdown;
