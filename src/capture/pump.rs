@@ -17,6 +17,7 @@ use super::router::Router;
 use super::shutdown::Stop;
 use super::state::CaptureState;
 use super::supervisor::{stopped, unreadable};
+use super::transform::Transform;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{Checkpoint, ConnectorState, Response};
 use crate::flow::writer::{OutputClosed, Writer};
@@ -61,6 +62,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub router: Router,
     /// What is kept.
     pub state: &'a mut CaptureState,
+    /// What is changed in the records of each stream, by position; `None` for nothing.
+    pub transforms: Vec<Option<Transform>>,
     /// Makes documents.
     pub documents: Documents,
     /// What was seen.
@@ -182,6 +185,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     fn document(&mut self, stream: usize, record: &[u8], traits: Traits) {
         let row_id = self.state.next_row_id(stream);
+        let record = match &mut self.transforms[stream] {
+            Some(transform) => transform.apply(record),
+            None => record,
+        };
         let document = self.documents.document(record, traits, row_id);
         self.writer.captured(self.streams[stream].binding, document.head, document.tail);
         self.seen.documents += 1;

@@ -17,5 +17,6 @@ mod recordings_airbyte;
 mod recordings_singer;
 mod requests;
 mod resume;
+mod schemas;
 mod secrets;
 mod shutdown;
