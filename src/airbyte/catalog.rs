@@ -1,5 +1,7 @@
 //! Catalogs: what a source offers, and what it is told to read.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -113,9 +115,11 @@ pub(super) fn configured(
     discovered: Option<&[DiscoveredStream]>,
 ) -> Result<Value, Failure> {
     let mut configured = Vec::with_capacity(streams.len());
+    let discovered: Option<HashMap<&StreamId, &DiscoveredStream>> =
+        discovered.map(|all| all.iter().map(|fresh| (&fresh.id, fresh)).collect());
     for stream in streams {
-        let fresh = match discovered {
-            Some(all) => Some(all.iter().find(|fresh| fresh.id == stream.id).ok_or_else(|| gone(stream))?),
+        let fresh = match &discovered {
+            Some(all) => Some(*all.get(&stream.id).ok_or_else(|| gone(stream))?),
             None => None,
         };
         let config = ResourceConfig::parse(&stream.resource_config).map_err(|why| {

@@ -11,6 +11,8 @@ mod resource;
 mod state;
 mod trace;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -129,6 +131,10 @@ impl UpstreamProtocol for Airbyte {
 
 /// A stream goes by its namespace and name, and by its name alone where that is enough.
 fn routes(streams: &[BoundStream]) -> Vec<Route> {
+    let mut named: HashMap<&str, usize> = HashMap::with_capacity(streams.len());
+    for bound in streams {
+        *named.entry(&bound.id.name).or_default() += 1;
+    }
     let mut routes = Vec::with_capacity(streams.len());
     for (stream, bound) in streams.iter().enumerate() {
         let route = |namespace: Option<&String>| Route {
@@ -137,7 +143,7 @@ fn routes(streams: &[BoundStream]) -> Vec<Route> {
             stream,
         };
         routes.push(route(bound.id.namespace.as_ref()));
-        let alone = streams.iter().filter(|other| other.id.name == bound.id.name).count() == 1;
+        let alone = named.get(bound.id.name.as_str()) == Some(&1);
         if alone && bound.id.namespace.is_some() {
             routes.push(route(None));
         }

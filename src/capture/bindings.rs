@@ -1,8 +1,10 @@
 //! The bindings of a capture, read once: which stream, which collection, which state key.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
-use super::protocol::{Resource, UpstreamProtocol};
+use super::protocol::{Resource, StreamId, UpstreamProtocol};
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{Binding, CaptureSpec, CollectionSpec};
 
@@ -29,15 +31,13 @@ pub fn resolve<P: UpstreamProtocol>(
     protocol: &P,
 ) -> Result<Vec<BoundBinding>, Failure> {
     let mut bound: Vec<BoundBinding> = Vec::with_capacity(capture.bindings.len());
+    let mut readers: HashMap<StreamId, u32> = HashMap::with_capacity(capture.bindings.len());
     for (index, binding) in (0..).zip(&capture.bindings) {
         let (resource_config, resource) =
             resource(&binding.resource_config_json, protocol).map_err(|why| wrong(index, &why))?;
-        if let Some(twin) = bound.iter().find(|other| other.resource.id == resource.id) {
-            let why = format!(
-                "it reads stream {:?}, which binding {} reads already",
-                resource.id.to_string(),
-                twin.index
-            );
+        if let Some(twin) = readers.insert(resource.id.clone(), index) {
+            let why =
+                format!("it reads stream {:?}, which binding {twin} reads already", resource.id.to_string());
             return Err(wrong(index, &why));
         }
         let collection = collection(capture, binding);

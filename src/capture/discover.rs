@@ -1,10 +1,11 @@
 //! Discover: upstream's streams become bindings that Flow can propose.
 
 use super::protocol::{DiscoveredStream, UpstreamProtocol};
-use super::schema;
+use super::schema::{self, Publishing};
 use super::session::Session;
 use crate::failure::Failure;
 use crate::flow::message::{DiscoverRequest, Discovered, DiscoveredBinding, Response};
+use crate::shim::read::DiscoverOnOpen;
 use crate::shim::stream::{Visibility, stream_override, visibility};
 
 impl<P: UpstreamProtocol> Session<P> {
@@ -24,9 +25,16 @@ impl<P: UpstreamProtocol> Session<P> {
             Visibility::Selected => false,
             Visibility::AsUpstream => !stream.enabled,
         };
-        let key = stream_override(&self.definition, &stream.id.name, &name).key;
-        let carries = !self.protocol.needs_discovery(&[Some(&stream.schema)]);
-        let adapted = schema::discovered(stream, key.as_deref(), carries);
+        let different = stream_override(&self.definition, &stream.id.name, &name);
+        let how = Publishing {
+            section: &self.definition.schema,
+            meta: self.definition.document.meta,
+            key: different.key.as_deref(),
+            patch: different.schema_patch.as_ref(),
+            carries: self.definition.read.discover_on_open == DiscoverOnOpen::Never
+                || !self.protocol.needs_discovery(&[Some(&stream.schema)]),
+        };
+        let adapted = schema::discovered(stream, &how);
         if let Some(warning) = &adapted.warning {
             tracing::warn!(stream = name, "{warning}");
         }

@@ -1,5 +1,7 @@
 //! Open: plans the read, runs upstream, and ends the session as it deserves.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::bindings::{self, BoundBinding};
@@ -7,7 +9,7 @@ use super::cadence::Cadence;
 use super::counts::Counts;
 use super::document::Documents;
 use super::outcome;
-use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, UpstreamProtocol};
+use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, StreamId, UpstreamProtocol};
 use super::pump::{Pump, closed};
 use super::refresh::Refreshes;
 use super::router::Router;
@@ -16,8 +18,12 @@ use super::seen::Seen;
 use super::session::Session;
 use super::state::CaptureState;
 use super::supervisor::{Running, stopped};
+use super::transform::Transform;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{CaptureSpec, OpenRequest, Opened, Response};
+use crate::shim::read::DiscoverOnOpen;
+use crate::shim::stream::stream_override;
+use crate::shim::streams::Normalization;
 
 impl<P: UpstreamProtocol> Session<P> {
     /// Runs the capture until upstream has no more.
@@ -47,24 +53,33 @@ impl<P: UpstreamProtocol> Session<P> {
         state: &mut CaptureState,
     ) -> Result<Planned, Failure> {
         let config = self.config(&capture.config_json).await?;
-        let carried: Vec<_> = bound.iter().map(|binding| schema::carried(&binding.write_schema)).collect();
+        let carried: Vec<_> = bound
+            .iter()
+            .map(|binding| schema::carried(&binding.write_schema, self.definition.schema.mode))
+            .collect();
         let schemas: Vec<Option<&Value>> = carried.iter().map(|(schema, _)| *schema).collect();
-        let discovered = if self.protocol.needs_discovery(&schemas) {
-            Some(self.protocol.discover(&self.upstream, &config).await?)
-        } else {
-            None
+        let discovers = match self.definition.read.discover_on_open {
+            DiscoverOnOpen::Auto => self.protocol.needs_discovery(&schemas),
+            DiscoverOnOpen::Always => true,
+            DiscoverOnOpen::Never => false,
         };
+        let discovered =
+            if discovers { Some(self.protocol.discover(&self.upstream, &config).await?) } else { None };
+        let fresh: HashMap<&StreamId, &DiscoveredStream> =
+            discovered.iter().flatten().map(|stream| (&stream.id, stream)).collect();
         let streams: Vec<BoundStream> = bound
             .iter()
             .zip(carried)
             .map(|(binding, (carried, source_stream))| {
-                let fresh = discovered.iter().flatten().find(|stream| stream.id == binding.resource.id);
+                let id = &binding.resource.id;
+                let patch = stream_override(&self.definition, &id.name, &id.to_string()).schema_patch;
+                let fresh = fresh.get(id).map(|stream| schema::patched(&stream.schema, patch.as_ref()));
                 BoundStream {
                     binding: binding.index,
                     id: binding.resource.id.clone(),
                     resource_config: binding.resource_config.clone(),
                     key: binding.key.clone(),
-                    schema: best_schema(fresh, carried, &binding.write_schema),
+                    schema: fresh.unwrap_or_else(|| carried.unwrap_or(&binding.write_schema).clone()),
                     source_stream: source_stream.cloned(),
                 }
             })
@@ -88,6 +103,7 @@ impl<P: UpstreamProtocol> Session<P> {
     ) -> Result<(), Failure> {
         let Planned { streams, refreshes, plan } = planned;
         let mut running = self.upstream.start(&plan.invocation)?;
+        let transforms = self.transforms(bound);
         let mut pump = Pump {
             protocol: &self.protocol,
             parser: self.protocol.parser(),
@@ -96,6 +112,7 @@ impl<P: UpstreamProtocol> Session<P> {
             router: Router::new(plan.routes),
             state,
             documents: Documents::default(),
+            transforms,
             refreshes,
             counts: Counts::new(streams.len()),
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
@@ -121,6 +138,18 @@ impl<P: UpstreamProtocol> Session<P> {
         verdict
     }
 
+    /// What is changed in the records of each binding.
+    fn transforms(&self, bound: &[BoundBinding]) -> Vec<Option<Transform>> {
+        let compiled = bound.iter().map(|binding| {
+            let id = &binding.resource.id;
+            let different = stream_override(&self.definition, &id.name, &id.to_string());
+            let to_date = |(pointer, Normalization::DatetimeToDate)| pointer;
+            let dates: Vec<String> = different.normalize.into_iter().map(to_date).collect();
+            Transform::compile(&binding.write_schema, &dates)
+        });
+        compiled.collect()
+    }
+
     /// A session without work stays up until Flow ends it.
     async fn wait_for_end(&mut self) -> Result<(), Failure> {
         tokio::select! {
@@ -143,10 +172,6 @@ async fn end_early(mut running: Running, failure: Failure) -> Failure {
     // The stop is what is awaited here; how upstream took it changes nothing.
     let _ = running.ended(true).await;
     failure
-}
-
-fn best_schema(fresh: Option<&DiscoveredStream>, carried: Option<&Value>, write_schema: &Value) -> Value {
-    fresh.map(|stream| &stream.schema).or(carried).unwrap_or(write_schema).clone()
 }
 
 fn report<P: UpstreamProtocol>(pump: &mut Pump<'_, P>) {

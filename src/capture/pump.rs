@@ -23,6 +23,7 @@ use super::seen::Seen;
 use super::shutdown::Stop;
 use super::state::CaptureState;
 use super::supervisor::{stopped, unreadable};
+use super::transform::Transform;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{Checkpoint, ConnectorState, Response};
 use crate::flow::writer::{OutputClosed, Writer};
@@ -48,6 +49,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub router: Router,
     /// What is kept.
     pub state: &'a mut CaptureState,
+    /// What is changed in the records of each stream, by position; `None` for nothing.
+    pub transforms: Vec<Option<Transform>>,
     /// Makes documents.
     pub documents: Documents,
     /// Counts rows and knows what is to be deleted.
@@ -211,6 +214,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     fn document(&mut self, stream: usize, record: &[u8], traits: Traits) {
         self.counts.record(stream);
         self.seen.end_marks[stream] = false;
+        let record = match &mut self.transforms[stream] {
+            Some(transform) => transform.apply(record),
+            None => record,
+        };
         let written = self.refreshes.write(stream, record, traits, &mut self.documents, self.writer);
         self.seen.wrote(written);
         if written > 0 && self.refreshes.is_silent(stream) {

@@ -1,8 +1,8 @@
 //! Which mode of refresh a binding gets, and whether upstream goes on inside one.
 
 use super::bindings::BoundBinding;
+use super::key;
 use super::protocol::{BoundStream, RefreshState, UpstreamProtocol};
-use super::schema::FALLBACK_KEY;
 use super::state::CaptureState;
 use crate::shim::definition::Definition;
 use crate::shim::stream::stream_override;
@@ -29,7 +29,7 @@ pub(super) fn mode(definition: &Definition, binding: &BoundBinding, whole: bool)
         return Mode::Incremental;
     }
     let id = &binding.resource.id;
-    let by_place = binding.key == [FALLBACK_KEY];
+    let by_place = binding.key == [key::FALLBACK];
     match asked(definition, binding) {
         Some(Refresh::Truncate) => Mode::Truncate,
         Some(Refresh::Append) if by_place => Mode::Append,
@@ -38,8 +38,9 @@ pub(super) fn mode(definition: &Definition, binding: &BoundBinding, whole: bool)
         Some(Refresh::Snapshot) => {
             tracing::warn!(
                 stream = %id,
-                "refresh: snapshot needs the collection key {FALLBACK_KEY}; rows that are gone at the source stay in \
-                 this collection, unless refresh: truncate is set"
+                "refresh: snapshot needs the collection key {}; rows that are gone at the source stay in \
+                 this collection, unless refresh: truncate is set",
+                key::FALLBACK
             );
             Mode::Count
         }
@@ -63,7 +64,7 @@ pub(super) fn resumes<P: UpstreamProtocol>(
     state: &mut CaptureState,
 ) -> bool {
     let Some(upstream) = state.upstream(position) else { return false };
-    let by_place = binding.key == [FALLBACK_KEY] && mode != Mode::Count;
+    let by_place = binding.key == [key::FALLBACK] && mode != Mode::Count;
     match protocol.refresh_state(stream, upstream) {
         RefreshState::Ended | RefreshState::Partial => false,
         RefreshState::Position { exact } if exact || !by_place => true,

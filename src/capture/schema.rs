@@ -1,26 +1,46 @@
-//! The schema of a discovered collection, in the form that lets Flow infer the rest.
+//! What is published of a stream: the schema and key of its collection.
 //!
 //! Vendors' schemas are wrong in types, formats, enums and limits, and Flow stops a capture whose
-//! document breaks its schema (user-needs.md, row 1). So a discovered schema constrains only the key
-//! and `_meta`, and the source's own schema rides along as an annotation.
+//! document breaks its schema (user-needs.md, row 1). So `infer` publishes a schema that constrains
+//! only the key and `_meta`, with the source's own riding along as an annotation. `source` publishes
+//! the source's, adapted, as airbyte-to-flow did.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::key::{self, Key};
 use super::protocol::DiscoveredStream;
-use crate::json::pointer;
+use crate::json::schema::adapt;
+use crate::json::schema::admit::admit;
+use crate::json::schema::require::{require, require_name};
+use crate::json::schema::types::Types;
+use crate::json::{merge_patch, pointer};
+use crate::shim::schema::{DocumentMeta, SchemaMode, SchemaSection};
 
 /// The annotation that carries the source's schema.
 const SOURCE_SCHEMA: &str = "x-source-schema";
 /// The annotation that carries what the protocol wants back of the stream.
 const SOURCE_STREAM: &str = "x-source-stream";
-/// The key of streams that have none of their own.
-pub(super) const FALLBACK_KEY: &str = "/_meta/row_id";
+
+/// How streams are published.
+#[derive(Debug, Clone)]
+pub(super) struct Publishing<'a> {
+    /// `schema:` of the shim.
+    pub(super) section: &'a SchemaSection,
+    /// What documents get as `_meta`.
+    pub(super) meta: DocumentMeta,
+    /// JSON pointers that replace the stream's own key.
+    pub(super) key: Option<&'a [String]>,
+    /// An RFC 7396 patch of the stream's schema.
+    pub(super) patch: Option<&'a Value>,
+    /// Whether Open will want the facts about the stream back.
+    pub(super) carries: bool,
+}
 
 /// A collection's schema and key.
 #[derive(Debug)]
 pub(super) struct DiscoveredSchema {
     pub(super) schema: Value,
-    /// JSON pointers.
+    /// JSON pointers; empty where documents have nothing that could be one.
     pub(super) key: Vec<String>,
     /// Whether the key is a guess that must not replace a user's.
     pub(super) is_fallback: bool,
@@ -28,168 +48,118 @@ pub(super) struct DiscoveredSchema {
     pub(super) warning: Option<String>,
 }
 
-/// The schema of a stream's collection. `key` replaces the stream's own; `carries` says whether Open
-/// will want the facts about the stream back.
-pub(super) fn discovered(
-    stream: &DiscoveredStream,
-    key: Option<&[String]>,
-    carries: bool,
-) -> DiscoveredSchema {
-    let mut columns = Vec::new();
-    let mut warning = None;
-    match key {
-        Some(key) => {
-            for step in key {
-                let path = pointer::to_path(step).unwrap_or_else(|| vec![step.clone()]);
-                let types = key_type(&stream.schema, &path).unwrap_or_else(|_| any_scalar());
-                columns.push((path, types));
-            }
-        }
-        None => {
-            for path in &stream.key {
-                match key_type(&stream.schema, path) {
-                    Ok(types) => columns.push((path.clone(), types)),
-                    Err(why) => {
-                        let column = pointer::from_path(path);
-                        warning = Some(format!(
-                            "its key column {column} {why}; rows are counted instead ({FALLBACK_KEY})"
-                        ));
-                    }
-                }
-            }
-        }
+/// The schema and key of a stream's collection.
+pub(super) fn discovered(stream: &DiscoveredStream, how: &Publishing<'_>) -> DiscoveredSchema {
+    let mut source = patched(&stream.schema, how.patch);
+    if how.section.date_to_datetime {
+        adapt::dates_to_datetimes(&mut source);
     }
-    if warning.is_some() {
-        columns.clear();
+    let Key { columns, warning } = key::choose(&source, &stream.key, how.key);
+    let counted = columns.is_empty() && how.meta != DocumentMeta::None;
+    let mut schema = match how.section.mode {
+        SchemaMode::Infer => inferred(how),
+        SchemaMode::Source => adapted(&source, how.meta),
+    };
+    if counted {
+        require(&mut schema, &["_meta".to_owned(), "row_id".to_owned()], Types::INTEGER);
     }
-    let is_fallback = columns.is_empty();
-    let mut root = json!({
-        "type": "object",
-        "required": ["_meta"],
-        "properties": {"_meta": meta()},
-        "x-infer-schema": true,
-        // A document that says that its row is gone deletes it downstream (flow-protocol.md, 3.8).
-        "if": {"required": ["_meta"], "properties": {"_meta": {"required": ["op"], "properties": {"op": {"const": "d"}}}}},
-        "then": {"reduce": {"strategy": "merge", "delete": true}},
-    });
     for (path, types) in &columns {
-        require(&mut root, path, types);
+        require(&mut schema, path, *types);
     }
-    root[SOURCE_SCHEMA] = stream.schema.clone();
-    if let Some(source_stream) = stream.source_stream.as_ref().filter(|_| carries) {
-        root[SOURCE_STREAM] = source_stream.clone();
+    if how.section.mode == SchemaMode::Infer {
+        schema[SOURCE_SCHEMA] = source;
     }
-    let key = if is_fallback {
-        vec![FALLBACK_KEY.to_owned()]
+    if let Some(source_stream) = stream.source_stream.as_ref().filter(|_| how.carries) {
+        schema[SOURCE_STREAM] = source_stream.clone();
+    }
+    let key = if counted {
+        vec![key::FALLBACK.to_owned()]
     } else {
         columns.iter().map(|(path, _)| pointer::from_path(path)).collect()
     };
-    DiscoveredSchema { schema: root, key, is_fallback, warning }
+    DiscoveredSchema { schema, key, is_fallback: counted, warning }
 }
 
-/// The source's schema, and the facts about its stream, that a write schema carries.
-pub(super) fn carried(write_schema: &Value) -> (Option<&Value>, Option<&Value>) {
-    (write_schema.get(SOURCE_SCHEMA), write_schema.get(SOURCE_STREAM))
-}
-
-fn meta() -> Value {
-    json!({
-        "type": "object",
-        "required": ["op", "row_id"],
-        "properties": {
-            "op": {"enum": ["c", "u", "d"], "type": "string", "description": "c: created, u: updated, d: deleted"},
-            "row_id": {"type": "integer", "description": "counts the rows of this stream, from 0"},
-        },
-    })
-}
-
-/// Adds a required location of these types.
-fn require(schema: &mut Value, path: &[String], types: &Value) {
-    let Some((name, rest)) = path.split_first() else { return };
-    let Value::Object(schema) = schema else { return };
-    let required = schema.entry("required").or_insert_with(|| json!([]));
-    if let Value::Array(required) = required
-        && !required.contains(&json!(name))
-    {
-        required.push(json!(name));
+/// The source's schema with the shim's patch.
+pub(super) fn patched(schema: &Value, patch: Option<&Value>) -> Value {
+    let mut schema = schema.clone();
+    if let Some(patch) = patch {
+        merge_patch::apply(&mut schema, patch);
     }
-    let properties = schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
-    let Value::Object(properties) = properties else { return };
-    let property = properties.entry(name.clone()).or_insert_with(|| json!({}));
-    if rest.is_empty() {
-        property["type"] = types.clone();
-    } else {
-        property["type"] = json!("object");
-        require(property, rest, types);
-    }
+    schema
 }
 
-fn any_scalar() -> Value {
-    json!(["boolean", "integer", "string"])
+/// The source's schema, and the facts about its stream, that a write schema carries. Without the
+/// annotation a write schema that was published in the mode `source` is the source's schema.
+pub(super) fn carried(write_schema: &Value, mode: SchemaMode) -> (Option<&Value>, Option<&Value>) {
+    let own = Some(write_schema).filter(|schema| mode == SchemaMode::Source && schema.is_object());
+    (write_schema.get(SOURCE_SCHEMA).or(own), write_schema.get(SOURCE_STREAM))
 }
 
-/// The type of a key column as Flow takes it: string, integer or boolean, never null, a fraction,
-/// an object or an array (flow-protocol.md, 3.7). The error says what it is instead.
-fn key_type(schema: &Value, path: &[String]) -> Result<Value, String> {
-    let mut at = schema;
-    for name in path {
-        at = property(schema, at, name, 0).ok_or("is not in the stream's schema")?;
+/// Constrains `_meta`, and what a person wrote in a patch: that is meant to hold.
+fn inferred(how: &Publishing<'_>) -> Value {
+    let mut base = json!({"type": "object"});
+    if let Some(meta) = meta(how.meta, true) {
+        base["required"] = json!(["_meta"]);
+        base["properties"] = json!({ "_meta": meta });
     }
-    let at = resolve(schema, at, 0);
-    let mut types = types_of(schema, at, 0);
-    if types.is_empty() {
-        return Ok(any_scalar());
+    base["x-infer-schema"] = json!(true);
+    if how.meta == DocumentMeta::Full {
+        delete_annotation(&mut base);
     }
-    // A number that the source declares whole is one.
-    let whole = at["airbyte_type"] == "integer" || at["multipleOf"] == 1;
-    if whole {
-        types.iter_mut().filter(|name| *name == "number").for_each(|name| "integer".clone_into(name));
+    let Some(patch) = how.patch else { return base };
+    let mut schema = adapt::documents(&patched(&json!({}), Some(patch)));
+    let names = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    merge_patch::apply(&mut schema, &base);
+    for name in names.iter().filter_map(Value::as_str) {
+        require_name(&mut schema, name);
     }
-    types.retain(|name| name != "null");
-    types.sort();
-    types.dedup();
-    match types.iter().find(|name| !matches!(name.as_str(), "string" | "integer" | "boolean")) {
-        Some(name) if name == "number" => Err("is a number that may have a fraction".to_owned()),
-        Some(name) => Err(format!("is of type {name}")),
-        None if types.is_empty() => Err("is always null".to_owned()),
-        None if types.len() == 1 => Ok(json!(types[0])),
-        None => Ok(json!(types)),
-    }
+    schema
 }
 
-/// Deeper references than this are taken for circles.
-const DEPTH: usize = 16;
-
-fn resolve<'a>(root: &'a Value, schema: &'a Value, depth: usize) -> &'a Value {
-    let target = schema["$ref"].as_str().and_then(|target| root.pointer(target.strip_prefix('#')?));
-    match target {
-        Some(target) if depth < DEPTH => resolve(root, target, depth + 1),
-        _ => schema,
+/// The source's schema as Flow takes it, which lets `_meta` in: Flow adds to it in any case.
+fn adapted(source: &Value, with: DocumentMeta) -> Value {
+    let mut schema = adapt::documents(source);
+    if !schema.is_object() {
+        schema = json!({});
     }
-}
-
-fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
-    ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|name| schema[name].as_array()).flatten()
-}
-
-fn property<'a>(root: &'a Value, schema: &'a Value, name: &str, depth: usize) -> Option<&'a Value> {
-    let schema = resolve(root, schema, 0);
-    let own = schema["properties"].get(name);
-    own.or_else(|| {
-        let inner = (depth < DEPTH)
-            .then(|| branches(schema).find_map(|branch| property(root, branch, name, depth + 1)));
-        inner.flatten()
-    })
-}
-
-fn types_of(root: &Value, schema: &Value, depth: usize) -> Vec<String> {
-    let schema = resolve(root, schema, 0);
-    match &schema["type"] {
-        Value::String(name) => vec![name.clone()],
-        Value::Array(names) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
-        _ if depth < DEPTH => branches(schema).flat_map(|branch| types_of(root, branch, depth + 1)).collect(),
-        _ => Vec::new(),
+    schema["type"] = json!("object");
+    admit(&mut schema, "_meta");
+    if let Some(meta) = meta(with, false) {
+        match schema.get_mut("properties").and_then(Value::as_object_mut) {
+            Some(properties) => _ = properties.insert("_meta".to_owned(), meta),
+            None => schema["properties"] = json!({ "_meta": meta }),
+        }
+        if with == DocumentMeta::Full && schema.get("if").is_none() {
+            delete_annotation(&mut schema);
+        }
     }
+    schema
+}
+
+/// The schema of `_meta`. It is required of new collections; older documents may lack it.
+fn meta(with: DocumentMeta, required: bool) -> Option<Value> {
+    let op = json!({"enum": ["c", "u", "d"], "type": "string", "description": "c: created, u: updated, d: deleted"});
+    let row_id = json!({"type": "integer", "description": "counts the rows of this stream, from 0"});
+    let mut meta = match with {
+        DocumentMeta::Full => {
+            json!({"type": "object", "required": ["op", "row_id"], "properties": {"op": op, "row_id": row_id}})
+        }
+        DocumentMeta::RowId => {
+            json!({"type": "object", "required": ["row_id"], "properties": {"row_id": row_id}})
+        }
+        DocumentMeta::None => return None,
+    };
+    if let Some(meta) = meta.as_object_mut().filter(|_| !required) {
+        meta.shift_remove("required");
+    }
+    Some(meta)
+}
+
+/// A document that says that its row is gone deletes it downstream (flow-protocol.md, 3.8).
+fn delete_annotation(schema: &mut Value) {
+    schema["if"] = json!({"required": ["_meta"], "properties": {"_meta": {"required": ["op"], "properties": {"op": {"const": "d"}}}}});
+    schema["then"] = json!({"reduce": {"strategy": "merge", "delete": true}});
 }
 
 #[cfg(test)]
@@ -210,8 +180,22 @@ mod tests {
         }
     }
 
-    fn of_column(column: Value) -> DiscoveredSchema {
-        discovered(&stream(json!({"properties": {"id": column}}), &[&["id"]]), None, true)
+    fn publish(
+        mode: SchemaMode,
+        meta: DocumentMeta,
+        patch: Option<&Value>,
+        stream: &DiscoveredStream,
+    ) -> DiscoveredSchema {
+        let section = SchemaSection { mode, ..SchemaSection::default() };
+        discovered(stream, &Publishing { section: &section, meta, key: None, patch, carries: true })
+    }
+
+    fn inferred(schema: Value, key: &[&[&str]]) -> DiscoveredSchema {
+        publish(SchemaMode::Infer, DocumentMeta::Full, None, &stream(schema, key))
+    }
+
+    fn sourced(schema: Value, key: &[&[&str]], meta: DocumentMeta) -> DiscoveredSchema {
+        publish(SchemaMode::Source, meta, None, &stream(schema, key))
     }
 
     #[test]
@@ -223,28 +207,42 @@ mod tests {
             (json!({"anyOf": [{"type": "null"}, {"type": "string", "format": "uuid"}]}), json!("string")),
             (json!({}), json!(["boolean", "integer", "string"])),
         ] {
-            let found = of_column(column.clone());
+            let found = inferred(json!({"properties": {"id": column}}), &[&["id"]]);
             assert_eq!(found.key, ["/id"], "{column}");
             assert_eq!(found.schema["properties"]["id"]["type"], types, "{column}");
             assert_eq!(found.schema["required"], json!(["_meta", "id"]));
+            let found = sourced(json!({"properties": {"id": column}}), &[&["id"]], DocumentMeta::None);
+            assert_eq!(found.schema["properties"]["id"]["type"], types, "{column}");
+            assert_eq!(found.schema["required"], json!(["id"]));
         }
     }
 
     #[test]
     fn columns_that_flow_refuses_give_a_counted_key() {
-        for column in [
-            json!({"type": "number"}),
-            json!({"type": "object"}),
-            json!({"type": "null"}),
-            json!({"type": ["string", "array"]}),
+        for (column, why) in [
+            (json!({"type": "number"}), "fraction"),
+            (json!({"type": "object"}), "of type object"),
+            (json!({"type": "null"}), "always null"),
+            (json!({"type": ["string", "array"]}), "of type array"),
+            (json!(false), "no type"),
         ] {
-            let found = of_column(column.clone());
-            assert!(found.is_fallback && found.warning.is_some(), "{column}");
-            assert_eq!(found.key, ["/_meta/row_id"]);
+            for mode in [SchemaMode::Infer, SchemaMode::Source] {
+                let stream = stream(
+                    json!({"properties": {"id": column, "x": {"type": "string"}}}),
+                    &[&["x"], &["id"]],
+                );
+                let found = publish(mode, DocumentMeta::Full, None, &stream);
+                assert!(
+                    found.is_fallback && found.warning.is_some_and(|warning| warning.contains(why)),
+                    "{column}"
+                );
+                assert_eq!(found.key, ["/_meta/row_id"]);
+                assert_eq!(found.schema["properties"]["_meta"]["properties"]["row_id"]["type"], "integer");
+            }
         }
-        let missing = discovered(&stream(json!({"properties": {}}), &[&["id"]]), None, true);
+        let missing = inferred(json!({"properties": {}}), &[&["id"]]);
         assert!(missing.is_fallback && missing.warning.is_some());
-        assert!(discovered(&stream(json!({}), &[]), None, true).warning.is_none());
+        assert!(inferred(json!({}), &[]).warning.is_none());
     }
 
     #[test]
@@ -253,24 +251,30 @@ mod tests {
             "definitions": {"id": {"type": "string"}, "o": {"properties": {"c.d": {"$ref": "#/definitions/id"}}}},
             "properties": {"a/b~": {"type": "integer"}, "n": {"$ref": "#/definitions/o"}, "": {"type": "string"}},
         });
-        let found = discovered(&stream(schema, &[&["a/b~"], &["n", "c.d"], &[""]]), None, true);
-        assert_eq!(found.key, ["/a~1b~0", "/n/c.d", "/"]);
-        assert_eq!(found.schema["properties"]["n"]["required"], json!(["c.d"]));
+        for found in [
+            inferred(schema.clone(), &[&["a/b~"], &["n", "c.d"], &[""]]),
+            sourced(schema, &[&["a/b~"], &["n", "c.d"], &[""]], DocumentMeta::Full),
+        ] {
+            assert_eq!(found.key, ["/a~1b~0", "/n/c.d", "/"]);
+            assert_eq!(found.schema["properties"]["n"]["required"], json!(["c.d"]));
+        }
     }
 
     #[test]
     fn a_key_from_the_shim_wins() {
         let key = ["/x/y".to_owned()];
-        let found = discovered(&stream(json!({}), &[&["id"]]), Some(&key), false);
+        let section = SchemaSection::default();
+        let how = Publishing {
+            section: &section,
+            meta: DocumentMeta::Full,
+            key: Some(&key),
+            patch: None,
+            carries: false,
+        };
+        let found = discovered(&stream(json!({}), &[&["id"]]), &how);
         assert_eq!(found.key, key);
         assert!(!found.is_fallback);
         assert!(found.schema.get("x-source-stream").is_none());
-    }
-
-    #[test]
-    fn circles_end() {
-        let schema = json!({"$ref": "#", "properties": {"id": {"$ref": "#/properties/id"}}});
-        assert_eq!(discovered(&stream(schema, &[&["id"]]), None, true).key.len(), 1);
     }
 
     #[test]
@@ -278,11 +282,46 @@ mod tests {
         let vendor = json!({"type": "object", "properties": {
             "id": {"type": ["null", "integer"]}, "n": {"type": "integer", "maximum": 3}, "e": {"enum": ["a"]},
         }, "required": ["n"], "additionalProperties": false});
-        let schema = discovered(&stream(vendor, &[&["id"]]), None, true).schema;
+        let schema = inferred(vendor, &[&["id"]]).schema;
         let validator = jsonschema::validator_for(&schema).expect("a schema");
         let meta = json!({"op": "u", "row_id": 0});
         assert!(validator.is_valid(&json!({"_meta": meta, "id": 1, "n": "x", "e": 7, "more": null})));
         assert!(!validator.is_valid(&json!({"_meta": meta, "id": null})));
         assert!(!validator.is_valid(&json!({"_meta": meta})));
+    }
+
+    #[test]
+    fn the_sources_schema_is_published_as_the_predecessor_did() {
+        let vendor = json!({"$schema": "x", "type": ["null", "object"], "additionalProperties": false, "properties": {
+            "id": {"type": ["null", "integer"], "airbyte_type": "x", "format": "int64"}, "e": {"enum": ["a", null]},
+        }});
+        let found = sourced(vendor.clone(), &[&["id"]], DocumentMeta::None);
+        let expected = json!({"type": "object", "additionalProperties": false, "properties": {
+            "id": {"type": "integer", "format": "integer"}, "e": {"type": ["null", "string"]}, "_meta": true,
+        }, "required": ["id"], "x-source-stream": {"name": "s"}});
+        assert_eq!(found.schema, expected);
+        let full = sourced(vendor, &[], DocumentMeta::Full);
+        assert_eq!(full.schema["properties"]["_meta"]["required"], json!(["row_id"]));
+        assert_eq!(sourced(json!({}), &[], DocumentMeta::None).key, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_patch_counts_for_key_hint_and_publication() {
+        let patch = json!({"reduce": {"strategy": "merge"}, "required": ["at"], "properties": {"id": {"type": "string"}, "at": {"format": "date-time"}, "x": null}});
+        let stream = stream(json!({"properties": {"id": {"type": "number"}, "x": {}}}), &[&["id"]]);
+        let found = publish(SchemaMode::Infer, DocumentMeta::Full, Some(&patch), &stream);
+        assert_eq!(found.key, ["/id"]);
+        assert_eq!(found.schema["reduce"], json!({"strategy": "merge"}));
+        assert_eq!(found.schema["required"], json!(["_meta", "at", "id"]));
+        assert_eq!(found.schema["properties"]["at"], json!({"format": "date-time"}));
+        assert_eq!(
+            found.schema["x-source-schema"]["properties"],
+            json!({"id": {"type": "string"}, "at": {"format": "date-time"}})
+        );
+        let found = publish(SchemaMode::Source, DocumentMeta::None, Some(&patch), &stream);
+        assert_eq!(
+            (&found.schema["reduce"], &found.schema["required"]),
+            (&json!({"strategy": "merge"}), &json!(["at", "id"]))
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! Validate and Apply: could this capture run, and what changes with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::bindings::{resource, wrong};
-use super::protocol::{DiscoveredStream, Resource, UpstreamProtocol};
+use super::protocol::{DiscoveredStream, Resource, StreamId, UpstreamProtocol};
 use super::session::Session;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{
@@ -25,14 +25,15 @@ impl<P: UpstreamProtocol> Session<P> {
             );
         }
         self.protocol.check(&self.upstream, &config).await?;
-        let known: Vec<&[String]> = paths(request.last_capture.as_ref());
-        let is_new = |resource: &Resource| !known.contains(&resource.path.as_slice());
+        let known = paths(request.last_capture.as_ref());
+        let is_new = |resource: &Resource| !known.contains(resource.path.as_slice());
         if resources.iter().any(|(_, resource)| is_new(resource)) {
             let config = self.upstream.rotation.newest();
             let streams = self.protocol.discover(&self.upstream, &config).await?;
+            let by_id: HashMap<&StreamId, &DiscoveredStream> =
+                streams.iter().map(|stream| (&stream.id, stream)).collect();
             for (config, resource) in resources.iter().filter(|(_, resource)| is_new(resource)) {
-                let stream = streams.iter().find(|stream| stream.id == resource.id);
-                let stream = stream.ok_or_else(|| gone(resource, &streams))?;
+                let stream = by_id.get(&resource.id).ok_or_else(|| gone(resource, &streams))?;
                 self.protocol.supports(stream, config).map_err(|why| {
                     Failure::new(Cause::Config, format!("stream {:?}: {why}", resource.id.to_string()))
                 })?;
@@ -55,7 +56,7 @@ impl<P: UpstreamProtocol> Session<P> {
     }
 }
 
-fn paths(capture: Option<&CaptureSpec>) -> Vec<&[String]> {
+fn paths(capture: Option<&CaptureSpec>) -> HashSet<&[String]> {
     capture
         .iter()
         .flat_map(|capture| &capture.bindings)

@@ -61,8 +61,8 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// The end of the string that begins at `start`, behind its closing quote.
-fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
+/// The end of the string that begins at `start`, behind its closing quote; `None` where there is none.
+pub fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     if bytes.get(start) != Some(&b'"') {
         return None;
     }
@@ -76,7 +76,8 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
+/// The end of the value that begins at `start`, behind it; `None` where the text ends before it does.
+pub fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = start;
     loop {

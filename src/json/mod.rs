@@ -1,5 +1,6 @@
 //! Pure functions on JSON: no input, no output, nothing of ours imported.
 
+pub mod datetime;
 pub(crate) mod envelope;
 pub mod members;
 pub mod merge_patch;

@@ -1,14 +1,16 @@
 //! Discovery: a tap's catalog becomes streams.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
 use super::resource::{FULL_TABLE, INCREMENTAL};
-use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, PrivateFile, StreamId};
+use crate::capture::protocol::{Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, StreamId};
 use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::{Cause, Failure};
+use crate::json::pointer;
 use crate::log::{self, Level};
 
 /// How many lines of a sync are looked at for schemas, where a tap answers a discovery with one.
@@ -64,6 +66,8 @@ async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredS
 struct Answer {
     text: Vec<u8>,
     schemas: Vec<Value>,
+    /// The streams of those.
+    names: HashSet<Value>,
     is_sync: bool,
     lines: usize,
 }
@@ -89,7 +93,7 @@ impl Answer {
         self.lines += 1;
         if let Ok(message) = serde_json::from_slice::<Value>(line)
             && message["type"] == "SCHEMA"
-            && !self.schemas.iter().any(|seen| seen["stream"] == message["stream"])
+            && self.names.insert(message["stream"].clone())
         {
             self.schemas.push(message);
         }
@@ -152,6 +156,23 @@ pub(super) fn discovered(raw: Value) -> Option<DiscoveredStream> {
             && entry.root_metadata()["inclusion"] != "unsupported",
         source_stream: Some(raw),
     })
+}
+
+/// A bound stream as it was discovered once: from what discovery left in its write schema, else from
+/// its resource config, schema and key.
+pub(super) fn kept(stream: &BoundStream) -> Option<DiscoveredStream> {
+    let entry = stream.source_stream.clone().unwrap_or_else(|| {
+        let columns: Vec<String> =
+            stream.key.iter().filter_map(|step| pointer::to_path(step)?.into_iter().next()).collect();
+        json!({
+            "tap_stream_id": stream.id.name,
+            "stream": stream.resource_config["stream"].as_str().unwrap_or(&stream.id.name),
+            "key_properties": columns,
+            "schema": stream.schema,
+            "metadata": [],
+        })
+    });
+    discovered(entry)
 }
 
 /// Whether a record schema has this column.

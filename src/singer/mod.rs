@@ -24,7 +24,7 @@ use crate::capture::protocol::{
     ResourceSpec, StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
 };
 use crate::capture::supervisor::Upstream;
-use crate::failure::{Cause, Failure};
+use crate::failure::Failure;
 use crate::log::Level;
 use crate::shim::definition::SingerSection;
 
@@ -101,9 +101,12 @@ impl UpstreamProtocol for Singer {
         discovered: Option<&[DiscoveredStream]>,
         state: &StoredState<'_>,
     ) -> Result<ReadPlan, Failure> {
-        let discovered = discovered.ok_or_else(|| {
-            Failure::new(Cause::Internal, "a tap cannot be read without a discovery before it")
-        })?;
+        // Where the shim forbids a discovery, what the last one left has to do.
+        let kept: Vec<DiscoveredStream> = match discovered {
+            Some(_) => Vec::new(),
+            None => streams.iter().filter_map(catalog::kept).collect(),
+        };
+        let discovered = discovered.unwrap_or(&kept);
         let catalog = selection::catalog(streams, discovered)?;
         let mut arguments = vec![
             "--config".into(),

@@ -1,16 +1,22 @@
 //! Under which names a tap prints a stream: the catalog's `tap_stream_id`, its `stream`, an alias, or
 //! a schema's name in front of it, by family (singer-protocol.md, 4.6).
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::catalog::Entry;
-use crate::capture::protocol::{BoundStream, DiscoveredStream, Route};
+use crate::capture::protocol::{BoundStream, DiscoveredStream, Route, StreamId};
 
 /// The names of each stream. A name that could mean two streams means neither; an exact
 /// `tap_stream_id` always wins.
 pub(super) fn routes(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
-    let names: Vec<Vec<String>> = streams.iter().map(|stream| names(stream, discovered)).collect();
+    let found: HashMap<&StreamId, &DiscoveredStream> =
+        discovered.iter().map(|found| (&found.id, found)).collect();
+    let names: Vec<Vec<String>> =
+        streams.iter().map(|stream| names(stream, found.get(&stream.id).copied())).collect();
+    let mut taken: HashSet<&str> = HashSet::new();
     let rounds = names.iter().map(Vec::len).max().unwrap_or(0);
     for round in 0..rounds {
         let here: Vec<(usize, &String)> = names
@@ -18,10 +24,13 @@ pub(super) fn routes(streams: &[BoundStream], discovered: &[DiscoveredStream]) -
             .enumerate()
             .filter_map(|(stream, names)| Some((stream, names.get(round)?)))
             .collect();
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        for (_, name) in &here {
+            *times.entry(name).or_default() += 1;
+        }
         for (stream, name) in &here {
-            let taken = name.is_empty() || routes.iter().any(|route| route.name == **name);
-            let shared = here.iter().filter(|(_, other)| other == name).count() > 1;
-            if !taken && !shared {
+            let shared = times.get(name.as_str()).is_some_and(|times| *times > 1);
+            if !name.is_empty() && !shared && taken.insert(name) {
                 routes.push(Route { namespace: None, name: (*name).clone(), stream: *stream });
             }
         }
@@ -30,10 +39,10 @@ pub(super) fn routes(streams: &[BoundStream], discovered: &[DiscoveredStream]) -
 }
 
 /// The names of one stream, the surest first; an empty one holds a place.
-fn names(stream: &BoundStream, discovered: &[DiscoveredStream]) -> Vec<String> {
-    let found =
-        discovered.iter().find(|found| found.id == stream.id).and_then(|found| found.source_stream.as_ref());
-    let Some(entry) = found else { return vec![stream.id.name.clone()] };
+fn names(stream: &BoundStream, discovered: Option<&DiscoveredStream>) -> Vec<String> {
+    let Some(entry) = discovered.and_then(|found| found.source_stream.as_ref()) else {
+        return vec![stream.id.name.clone()];
+    };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let plain = text(&entry["stream"]);
     let prefixed = |prefix: &Value| match prefix.as_str() {

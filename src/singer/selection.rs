@@ -3,11 +3,13 @@
 //!
 //! Entries are never left out: SDK taps need the entry of a parent even when only its child is read.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value, json};
 
 use super::catalog::{Entry, has_column};
 use super::resource::{self, INCREMENTAL, LOG_BASED};
-use crate::capture::protocol::{BoundStream, DiscoveredStream};
+use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 use crate::failure::{Cause, Failure};
 
 /// The column by which meltanolabs-tap-postgres keeps its place in the log; without it, each run
@@ -15,7 +17,8 @@ use crate::failure::{Cause, Failure};
 const LSN: &str = "_sdc_lsn";
 
 pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> Result<Value, Failure> {
-    if let Some(gone) = streams.iter().find(|stream| !discovered.iter().any(|found| found.id == stream.id)) {
+    let known: HashSet<&StreamId> = discovered.iter().map(|found| &found.id).collect();
+    if let Some(gone) = streams.iter().find(|stream| !known.contains(&stream.id)) {
         return Err(Failure::new(
             Cause::Config,
             format!(
@@ -24,10 +27,11 @@ pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) 
             ),
         ));
     }
+    let bound: HashMap<&StreamId, &BoundStream> = streams.iter().map(|stream| (&stream.id, stream)).collect();
     let mut entries = Vec::with_capacity(discovered.len());
     for found in discovered {
         let mut entry = found.source_stream.clone().unwrap_or_else(|| json!({}));
-        let chosen = streams.iter().find(|stream| stream.id == found.id);
+        let chosen = bound.get(&found.id);
         select(&mut entry, chosen.is_some());
         if let Some(stream) = chosen {
             replicate(&mut entry, stream)
@@ -50,7 +54,7 @@ fn select(entry: &mut Value, chosen: bool) {
     if !chosen {
         return;
     }
-    let unsupported: Vec<Value> = entry["schema"]["properties"]
+    let unsupported: HashSet<Value> = entry["schema"]["properties"]
         .as_object()
         .into_iter()
         .flatten()
@@ -112,12 +116,14 @@ fn has_log_columns(entry: &Value) -> bool {
 /// Two tables of one name would print one stream name. Taps other than SDK ones print the entry's
 /// `stream`, so there it can tell them apart (singer-io tap-mysql; singer-protocol.md, 4.6).
 fn tell_apart(entries: &mut [Value], streams: &[BoundStream]) {
-    let chosen =
-        |entry: &Value| streams.iter().any(|stream| entry["tap_stream_id"] == stream.id.name.as_str());
-    let names: Vec<Value> =
-        entries.iter().filter(|entry| chosen(entry)).map(|entry| entry["stream"].clone()).collect();
+    let ids: HashSet<&str> = streams.iter().map(|stream| stream.id.name.as_str()).collect();
+    let chosen = |entry: &Value| entry["tap_stream_id"].as_str().is_some_and(|id| ids.contains(id));
+    let mut names: HashMap<Value, usize> = HashMap::new();
+    for entry in entries.iter().filter(|entry| chosen(entry)) {
+        *names.entry(entry["stream"].clone()).or_default() += 1;
+    }
     for entry in entries.iter_mut().filter(|entry| chosen(entry)) {
-        let repeats = names.iter().filter(|name| **name == entry["stream"]).count() > 1;
+        let repeats = names.get(&entry["stream"]).is_some_and(|times| *times > 1);
         // pipelinewise-tap-postgres puts the schema's name in front by itself.
         let prefixed = Entry(entry).root_metadata().get("schema-name").is_some();
         if repeats && !is_sdk(entry) && !prefixed {
@@ -160,7 +166,7 @@ mod tests {
             .extend(config.as_object().expect("an object").clone());
         BoundStream {
             binding: 0,
-            id: crate::capture::protocol::StreamId { namespace: None, name: name.to_owned() },
+            id: StreamId { namespace: None, name: name.to_owned() },
             resource_config,
             key: vec!["/id".to_owned()],
             schema: json!({}),

@@ -19,5 +19,6 @@ mod refreshes;
 mod requests;
 mod resume;
 mod rotation;
+mod schemas;
 mod secrets;
 mod shutdown;

@@ -8,13 +8,8 @@ use super::types::Types;
 /// where the location is declared elsewhere, in an `allOf` or behind a `$ref`.
 pub fn require(schema: &mut Value, path: &[String], types: Types) {
     let Some((name, rest)) = path.split_first() else { return };
+    require_name(schema, name);
     let Value::Object(schema) = schema else { return };
-    let required = schema.entry("required").or_insert_with(|| json!([]));
-    if let Value::Array(required) = required
-        && !required.iter().any(|known| known == name)
-    {
-        required.push(json!(name));
-    }
     let properties = schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
     let Value::Object(properties) = properties else { return };
     let property = properties.entry(name.clone()).or_insert_with(|| json!({}));
@@ -26,6 +21,17 @@ pub fn require(schema: &mut Value, path: &[String], types: Types) {
     } else {
         property["type"] = json!("object");
         require(property, rest, types);
+    }
+}
+
+/// Makes a member required.
+pub fn require_name(schema: &mut Value, name: &str) {
+    let Value::Object(schema) = schema else { return };
+    let required = schema.entry("required").or_insert_with(|| json!([]));
+    if let Value::Array(required) = required
+        && !required.iter().any(|known| known == name)
+    {
+        required.push(json!(name));
     }
 }
 
