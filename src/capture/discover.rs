@@ -6,7 +6,7 @@ use super::session::Session;
 use crate::failure::Failure;
 use crate::flow::message::{DiscoverRequest, Discovered, DiscoveredBinding, Response};
 use crate::shim::read::DiscoverOnOpen;
-use crate::shim::stream::{Visibility, stream_override, visibility};
+use crate::shim::stream::{Visibility, collection_name, stream_override, visibility};
 
 impl<P: UpstreamProtocol> Session<P> {
     pub(super) async fn discover(&mut self, request: &DiscoverRequest) -> Result<Response, Failure> {
@@ -38,9 +38,12 @@ impl<P: UpstreamProtocol> Session<P> {
         if let Some(warning) = &adapted.warning {
             tracing::warn!(stream = name, "{warning}");
         }
+        let key = if adapted.is_fallback { &[] } else { adapted.key.as_slice() };
+        let proposed = self.protocol.proposed_config(stream, key, self.definition.streams.conventions);
         Some(DiscoveredBinding {
-            recommended_name: stream.recommended_name.clone(),
-            resource_config_json: stream.resource_config.to_string().into_bytes(),
+            recommended_name: collection_name(&self.definition, &stream.id.name)
+                .unwrap_or_else(|| stream.recommended_name.clone()),
+            resource_config_json: proposed.to_string().into_bytes(),
             document_schema_json: adapted.schema.to_string().into_bytes(),
             key: adapted.key,
             disable,

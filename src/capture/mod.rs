@@ -37,5 +37,6 @@ pub mod state;
 pub mod stderr;
 pub mod supervisor;
 mod transform;
+mod upstream_config;
 mod validate;
 pub mod workdir;

@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::config::ConfigSchema;
 use super::protocol::{UpstreamProtocol, UpstreamSpec};
 use super::pump::closed;
 use super::requests::Requests;
 use super::secrets;
 use super::spec_schema;
 use super::supervisor::Upstream;
+use super::upstream_config::to_upstream;
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::{OAuth2, PROTOCOL_VERSION, Request, Response, Spec};
 use crate::flow::writer::Writer;
+use crate::json::merge_patch;
 use crate::shim::definition::Definition;
 
 /// How long a reader that stalls may take for our last bytes once a stop was asked for.
@@ -115,19 +116,25 @@ impl<P: UpstreamProtocol> Session<P> {
         Ok(Response { spec: Some(spec), ..Response::default() })
     }
 
-    /// The config schema: the shim's, else upstream's, else one that takes any object.
+    /// The config schema that people see: the shim's, else upstream's, else one that takes any object,
+    /// patched.
     async fn config_schema(&mut self) -> Result<Value, Failure> {
-        if let Some(schema) = &self.definition.config.schema {
-            return Ok(schema.clone());
-        }
-        let spec = match &self.spec {
-            Some(spec) => spec,
-            None => self.spec.insert(self.protocol.spec(&self.upstream).await?),
+        let mut schema = if let Some(schema) = &self.definition.config.schema {
+            schema.clone()
+        } else {
+            let spec = match &self.spec {
+                Some(spec) => spec,
+                None => self.spec.insert(self.protocol.spec(&self.upstream).await?),
+            };
+            spec.config_schema.clone().unwrap_or_else(|| json!({"type": "object"}))
         };
-        Ok(spec.config_schema.clone().unwrap_or_else(|| json!({"type": "object"})))
+        if let Some(patch) = &self.definition.config.schema_patch {
+            merge_patch::apply(&mut schema, patch);
+        }
+        Ok(schema)
     }
 
-    /// Reads an endpoint config and holds it against the schema.
+    /// Reads an endpoint config, holds it against the schema, and gives it in upstream's shape.
     pub(super) async fn config(&mut self, text: &[u8]) -> Result<Value, Failure> {
         let config: Value = if text.is_empty() {
             json!({})
@@ -136,10 +143,13 @@ impl<P: UpstreamProtocol> Session<P> {
                 .map_err(|_| Failure::new(Cause::Config, "the endpoint config is not JSON"))?
         };
         secrets::hide(&Value::Null, &config);
-        let schema = self.config_schema().await?;
-        secrets::hide(&schema, &config);
-        ConfigSchema::new(&schema).validate(&config)?;
-        self.upstream.rotation.begin(&config, config.clone(), spec_schema::adapt_spec(&schema));
+        let seen = self.config_schema().await?;
+        secrets::hide(&seen, &config);
+        let upstream = self.spec.as_ref().and_then(|spec| spec.config_schema.as_ref());
+        let moves = &self.definition.config.map.0;
+        let mapped = to_upstream(config.clone(), &seen, upstream, moves)?;
+        secrets::hide(upstream.unwrap_or(&Value::Null), &mapped);
+        self.upstream.rotation.begin(&config, mapped, moves, spec_schema::adapt_spec(&seen));
         Ok(self.upstream.rotation.newest())
     }
 }
