@@ -6,6 +6,7 @@ use clap_complete::Shell;
 use crate::dev::bake::BakeOptions;
 use crate::dev::install::InstallOptions;
 use crate::dev::preview::PreviewOptions;
+use crate::dev::pull_upstream::PullOptions;
 use crate::dev::raw::RawCommand;
 use crate::dev::record::RecordOptions;
 use crate::dev::replay::ReplayOptions;
@@ -41,6 +42,8 @@ pub enum Command {
     Record(RecordOptions),
     /// Be an upstream that plays a transcript
     Replay(ReplayOptions),
+    /// Take a connector's code into this git repository, or merge what is new in it
+    PullUpstream(PullOptions),
     /// Print completions for a shell
     Completions {
         /// Which shell
