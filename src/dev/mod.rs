@@ -1,7 +1,7 @@
 //! Commands for developers.
 //!
 //! `preview` and `raw` are the embedded driver: what `flowctl` does for a local developer, with no
-//! account and no network. `record`, `replay` and `install` help to wrap a connector,
+//! account and no network. `record`, `replay` and `install` and `new` help to wrap a connector,
 //! `pull-upstream` to change one. Uses everything below; nothing uses it but the command line.
 
 mod answers;
@@ -14,6 +14,7 @@ mod driver;
 mod endpoint;
 mod flow_yaml;
 pub mod install;
+pub mod new;
 pub mod options;
 mod output;
 pub mod preview;

@@ -13,6 +13,7 @@ mod config_values;
 mod dependencies;
 mod documents;
 mod endings;
+mod gallery;
 mod images;
 mod pull_upstream;
 mod quick_start;
