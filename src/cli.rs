@@ -5,7 +5,9 @@ use clap_complete::Shell;
 
 use crate::dev::bake::BakeOptions;
 use crate::dev::install::InstallOptions;
+use crate::dev::new::NewOptions;
 use crate::dev::preview::PreviewOptions;
+use crate::dev::pull_upstream::PullOptions;
 use crate::dev::raw::RawCommand;
 use crate::dev::record::RecordOptions;
 use crate::dev::replay::ReplayOptions;
@@ -41,6 +43,10 @@ pub enum Command {
     Record(RecordOptions),
     /// Be an upstream that plays a transcript
     Replay(ReplayOptions),
+    /// Make a folder for one more connector
+    New(NewOptions),
+    /// Take a connector's code into this git repository, or merge what is new in it
+    PullUpstream(PullOptions),
     /// Print completions for a shell
     Completions {
         /// Which shell

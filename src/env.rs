@@ -18,6 +18,11 @@ pub const DOCKER_CLI: &str = "DOCKER_CLI";
 /// A file of CA certificates in PEM that are believed instead of the web's; OpenSSL's name for it.
 /// Upstream sees it too. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// Where the connector is explained; set in an image, it replaces what shim.yaml and upstream say.
+pub const DOCS_URL: &str = "DOCS_URL";
+/// How an Airbyte image's connector is started, as a shell would read it; set in every such image
+/// (airbyte-protocol.md, section 1.4). It counts where nothing else names a command.
+pub const AIRBYTE_ENTRYPOINT: &str = "AIRBYTE_ENTRYPOINT";
 
 /// Where configs are encrypted for Flow; set by Flow.
 pub const ENCRYPTION_URL: &str = "ENCRYPTION_URL";

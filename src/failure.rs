@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 /// Why a run failed; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// A bug of flow-shim, or a check of `preview` that found violations (exit code 1).
+    /// A bug of flow-shim, violations that `preview` found, or conflicts that a merge left (exit code 1).
     Internal,
     /// The command line is wrong (2).
     Usage,

@@ -41,6 +41,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Install(options) => dev::install::install(options).map(|()| 0),
         Command::Record(options) => dev::record::record(options),
         Command::Replay(options) => dev::replay::replay(options),
+        Command::New(options) => dev::new::new(options).map(|()| 0),
+        Command::PullUpstream(options) => dev::pull_upstream::pull(options).map(|()| 0),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "flow-shim", &mut std::io::stdout().lock());
             Ok(0)

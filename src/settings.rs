@@ -51,22 +51,30 @@ impl RunOptions {
         let folder = self.shim.or_else(|| env::get(env::SHIM_DIR).map(PathBuf::from));
         let shim = load::load(folder.as_deref())?;
         let mut definition = shim.definition;
-        let entrypoint = self.connector_entrypoint.as_deref().map(split).transpose()?;
-        let atf = entrypoint.is_some();
+        let atf = self.connector_entrypoint.as_deref();
+        let atf = atf.map(|line| split("--connector-entrypoint", line)).transpose()?;
+        let mut airbyte = atf.is_some();
         // Another upstream than the shim's has another specification.
-        let baked = shim.baked.filter(|_| self.upstream.is_empty() && !atf);
-        let argv = [Some(self.upstream).filter(|argv| !argv.is_empty()), entrypoint]
-            .into_iter()
-            .flatten()
-            .next()
-            .unwrap_or_else(|| std::mem::take(&mut definition.command));
+        let baked = shim.baked.filter(|_| self.upstream.is_empty() && !airbyte);
+        let own = std::mem::take(&mut definition.command);
+        let mut argv =
+            [self.upstream, atf.unwrap_or_default(), own].into_iter().find(|argv| !argv.is_empty());
+        if argv.is_none()
+            && let Some(line) = env::get(env::AIRBYTE_ENTRYPOINT)
+        {
+            argv = Some(split(env::AIRBYTE_ENTRYPOINT, &line)?);
+            airbyte = true;
+        }
+        if let Some(url) = env::get(env::DOCS_URL) {
+            definition.documentation_url = Some(url);
+        }
         let named = env::get(env::PROTOCOL).map(|name| variable(env::PROTOCOL, &name)).transpose()?;
         definition.protocol =
-            self.protocol.or(named).or(definition.protocol).or(atf.then_some(ProtocolName::Airbyte));
+            self.protocol.or(named).or(definition.protocol).or(airbyte.then_some(ProtocolName::Airbyte));
         let framed = env::get(env::CODEC).map(|name| variable(env::CODEC, &name)).transpose()?;
         Ok(Connector {
             definition,
-            command: CommandLine { argv, folder: shim.folder },
+            command: CommandLine { argv: argv.unwrap_or_default(), folder: shim.folder },
             baked,
             limits: !self.no_timeouts,
             codec: self.codec.or(framed).unwrap_or(Codec::Json),
@@ -76,12 +84,10 @@ impl RunOptions {
     }
 }
 
-fn split(entrypoint: &str) -> Result<Vec<String>, Failure> {
-    shlex::split(entrypoint).filter(|argv| !argv.is_empty()).ok_or_else(|| {
-        Failure::new(
-            Cause::Usage,
-            "--connector-entrypoint is not a command: it is empty, or a quote is not closed",
-        )
+/// Splits a command line as a shell would; `from` says where it is from.
+fn split(from: &str, line: &str) -> Result<Vec<String>, Failure> {
+    shlex::split(line).filter(|argv| !argv.is_empty()).ok_or_else(|| {
+        Failure::new(Cause::Usage, format!("{from} is not a command: it is empty, or a quote is not closed"))
     })
 }
 

@@ -5,6 +5,7 @@
 //! a process group of its own and dies with us. Upstreams are started elsewhere, by `capture`.
 
 use std::io::{PipeReader, PipeWriter, Write, pipe};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -55,6 +56,28 @@ pub(super) enum Program {
         /// Its name.
         image: String,
     },
+}
+
+impl Program {
+    /// Has flow-shim play a transcript in place of its upstream.
+    pub(super) fn replay(&mut self, transcript: &Path) -> Result<(), Failure> {
+        match self {
+            Self::Local { command, .. } if command.first().is_some_and(|program| program == "flow-shim") => {
+                // What follows is another upstream, which the transcript stands for as well.
+                command.truncate(command.iter().position(|word| word == "--").unwrap_or(command.len()));
+                // One that is not here is looked for in the shim's folder.
+                let transcript = transcript.canonicalize().unwrap_or_else(|_| transcript.to_owned());
+                let transcript = transcript.to_string_lossy().into_owned();
+                command.extend(["--", "flow-shim", "replay"].map(str::to_owned));
+                command.push(transcript);
+                Ok(())
+            }
+            _ => Err(Failure::new(
+                Cause::Usage,
+                "--replay needs an endpoint whose `local.command` is flow-shim: it plays the transcript",
+            )),
+        }
+    }
 }
 
 /// A running connector. Dropping it kills its whole group.

@@ -1,8 +1,8 @@
 //! Commands for developers.
 //!
 //! `preview` and `raw` are the embedded driver: what `flowctl` does for a local developer, with no
-//! account and no network. `record`, `replay` and `install` help to wrap a connector. Uses
-//! everything below; nothing uses it but the command line.
+//! account and no network. `record`, `replay` and `install` and `new` help to wrap a connector,
+//! `pull-upstream` to change one. Uses everything below; nothing uses it but the command line.
 
 mod answers;
 pub mod bake;
@@ -14,9 +14,11 @@ mod driver;
 mod endpoint;
 mod flow_yaml;
 pub mod install;
+pub mod new;
 pub mod options;
 mod output;
 pub mod preview;
+pub mod pull_upstream;
 pub mod raw;
 pub mod record;
 pub mod replay;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::flow_yaml::Catalog;
+use super::task::Task;
 use crate::failure::{Cause, Failure};
 
 /// Which capture of which file.
@@ -17,6 +18,9 @@ pub struct TaskOptions {
     /// Docker's network, for connectors in images
     #[arg(long, default_value = "bridge")]
     pub network: String,
+    /// Play this transcript in place of upstream; the endpoint's command must be flow-shim
+    #[arg(long, value_name = "TRANSCRIPT")]
+    pub replay: Option<PathBuf>,
 }
 
 impl TaskOptions {
@@ -26,6 +30,15 @@ impl TaskOptions {
             return Err(Failure::new(Cause::Config, format!("{} has no capture", self.source.display())));
         }
         Ok(catalog)
+    }
+
+    /// A capture, with the upstream that these options ask for.
+    pub(super) fn task(&self, catalog: &Catalog, name: &str, with_bindings: bool) -> Result<Task, Failure> {
+        let mut task = Task::load(catalog, name, with_bindings)?;
+        if let Some(transcript) = &self.replay {
+            task.endpoint.program.replay(transcript)?;
+        }
+        Ok(task)
     }
 
     /// The one capture that is meant.

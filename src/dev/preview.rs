@@ -114,7 +114,7 @@ async fn capture(
     catalog: &Catalog,
     name: &str,
 ) -> Result<Ended, Failure> {
-    let task = Task::load(catalog, name, true)?;
+    let task = options.task.task(catalog, name, true)?;
     if task.disabled && options.task.name.is_none() {
         tracing::info!("{name} is disabled (shards.disable) and is skipped");
         return Ok(Ended::Finished);

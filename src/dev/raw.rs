@@ -95,7 +95,7 @@ async fn ask(
 ) -> Result<(Task, Spec, Response), Failure> {
     let catalog = options.catalog()?;
     let with_bindings = matches!(doing, "validate" | "apply");
-    let task = Task::load(&catalog, &options.only(&catalog)?, with_bindings)?;
+    let task = options.task(&catalog, &options.only(&catalog)?, with_bindings)?;
     let driver = Driver { network: &options.network, shutdown };
     let (spec, answer) = driver.unary(&task, doing, |spec| request(&task, spec)).await?;
     Ok((task, spec, answer))

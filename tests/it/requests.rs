@@ -205,6 +205,21 @@ fn the_predecessors_spelling_works() {
 }
 
 #[test]
+fn what_an_image_says_of_its_connector_counts_where_nothing_else_does() {
+    let connector = connector();
+    let command = format!("flow-shim replay '{}'", connector.folder_path());
+    let image = || Connector::new(&[]).variable("AIRBYTE_ENTRYPOINT", &command);
+    let run = image().variable("DOCS_URL", "https://a.test/docs").run(&[spec(), discover()]).succeeded();
+    assert_eq!(names(&run).len(), 4);
+    assert_eq!(run.only("spec")["documentationUrl"], "https://a.test/docs");
+    let named = Connector::new(&["run", "--protocol", "airbyte", "--", "source-nowhere"]);
+    let run = named.variable("AIRBYTE_ENTRYPOINT", &command).run(&[spec()]);
+    assert!(run.last_words().contains("source-nowhere"), "{}", run.last_words());
+    let run = Connector::new(&[]).variable("AIRBYTE_ENTRYPOINT", "a 'b").run(&[spec()]);
+    assert!(run.last_words().contains("AIRBYTE_ENTRYPOINT is not a command"), "{}", run.last_words());
+}
+
+#[test]
 fn an_unfinished_request_is_an_error() {
     let run = Run::of(connector().run_bytes(b"{\"spec\":{\"connectorType\":"));
     assert_eq!(run.code, 20);

@@ -1,0 +1,64 @@
+# Images of connectors. `./build-local.sh CONNECTOR` calls it; docs/images.md explains it.
+#
+#   binary     the program alone, in an empty image: COPY --from it into any image
+#   drop-in    a connector's own image, with flow-shim as its entry point
+#   connector  a Python connector, from shims/CONNECTOR (what is built where no target is named)
+#
+# Every base image is an argument, and no feature of BuildKit is needed. The program is not compiled
+# here: `./build-local.sh binary` puts it at dist/flow-shim.
+
+# Where the program comes from: the stage below, or a published image that has /flow-shim.
+ARG FLOW_SHIM=binary
+# What `drop-in` puts the program into. It needs no shell, no libc and no Python.
+ARG CONNECTOR_IMAGE=scratch
+# What Python connectors run on: Python 3.10 or newer, with venv.
+ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+
+FROM scratch AS binary
+COPY dist/flow-shim /flow-shim
+ENTRYPOINT ["/flow-shim"]
+
+FROM ${FLOW_SHIM} AS flow-shim
+
+# The image's own working directory, user and variables stay. What runs is `command` of
+# shims/CONNECTOR/shim.yaml, else the image's AIRBYTE_ENTRYPOINT.
+FROM ${CONNECTOR_IMAGE} AS drop-in
+ARG CONNECTOR
+ARG USAGE_RATE=1.0
+ARG DOCS_URL=
+COPY --from=flow-shim /flow-shim /flow-shim
+COPY shims/${CONNECTOR} /shim
+ENV FLOW_SHIM_DIR=/shim FLOW_RUNTIME_CODEC=json DOCS_URL=${DOCS_URL}
+LABEL FLOW_RUNTIME_PROTOCOL=capture FLOW_RUNTIME_CODEC=json CONNECTOR_PROTOCOL=flow-capture
+LABEL dev.estuary.usage-rate=${USAGE_RATE} org.opencontainers.image.documentation=${DOCS_URL}
+ENTRYPOINT ["/flow-shim", "run"]
+
+# Compilers and caches stay in this stage.
+FROM ${PYTHON_IMAGE} AS installed
+ARG CONNECTOR
+# Debian packages that the requirements are built with, such as "gcc python3-dev libpq-dev".
+ARG BUILD_PACKAGES=
+ENV PIP_NO_CACHE_DIR=1
+RUN test -z "${BUILD_PACKAGES}" || { apt-get update -q && apt-get install -q -y --no-install-recommends ${BUILD_PACKAGES}; }
+COPY --from=flow-shim /flow-shim /usr/local/bin/flow-shim
+COPY shims/${CONNECTOR} /shim
+RUN if test -f /shim/requirements.txt; then flow-shim install /shim; fi
+# Spec is answered from what this keeps, in milliseconds.
+RUN flow-shim bake /shim
+
+FROM ${PYTHON_IMAGE} AS connector
+ARG USAGE_RATE=1.0
+ARG DOCS_URL=
+# Debian packages that the connector needs while it runs, such as "libpq5".
+ARG RUN_PACKAGES=
+RUN test -z "${RUN_PACKAGES}" || { apt-get update -q && apt-get install -q -y --no-install-recommends ${RUN_PACKAGES} && rm -rf /var/lib/apt/lists/*; }
+COPY --from=flow-shim /flow-shim /usr/local/bin/flow-shim
+# At the same place as above: a virtual environment holds absolute paths.
+COPY --from=installed /shim /shim
+ENV FLOW_SHIM_DIR=/shim FLOW_RUNTIME_CODEC=json DOCS_URL=${DOCS_URL} HOME=/tmp PYTHONDONTWRITEBYTECODE=1
+LABEL FLOW_RUNTIME_PROTOCOL=capture FLOW_RUNTIME_CODEC=json
+LABEL dev.estuary.usage-rate=${USAGE_RATE} org.opencontainers.image.documentation=${DOCS_URL}
+# Writable also where the root file system is not; connectors want a place for temporary files.
+VOLUME ["/tmp"]
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/flow-shim", "run"]

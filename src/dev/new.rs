@@ -1,0 +1,130 @@
+//! `flow-shim new`: a folder for one more connector, which loads at once and says what comes next.
+
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Cause, Failure};
+use crate::shim::definition::ProtocolName;
+
+/// Where a repository keeps its shims.
+const SHIMS: &str = "shims";
+
+/// Options of `new`.
+#[derive(Debug, clap::Args)]
+pub struct NewOptions {
+    /// The connector's name, such as `source-x` or `tap-x`; the folder is ./shims/NAME where there is a
+    /// folder ./shims, else ./NAME, and a name with a slash in it is the folder itself
+    pub name: String,
+    /// What it speaks
+    #[arg(long, value_enum)]
+    pub protocol: ProtocolName,
+    /// What is installed, as requirements.txt has it: `airbyte-source-x==1.2.3`
+    #[arg(long, value_name = "REQUIREMENT")]
+    pub package: Option<String>,
+    /// The program that is run [default: the name]
+    #[arg(long, value_name = "PROGRAM")]
+    pub command: Option<String>,
+}
+
+/// Makes the folder. One that exists already is left alone.
+pub fn new(options: NewOptions) -> Result<(), Failure> {
+    let folder = folder(&options.name);
+    let name =
+        folder.file_name().and_then(|name| name.to_str()).filter(|name| is_plain(name)).ok_or_else(|| {
+            usage(format!(
+                "{:?} is not a connector's name; it may hold letters, digits, `-`, `_` and `.`",
+                options.name
+            ))
+        })?;
+    if folder.exists() {
+        return Err(usage(format!("{} is there already", folder.display())));
+    }
+    let program = options.command.as_deref().unwrap_or(name);
+    let package = options.package.unwrap_or_else(|| match options.protocol {
+        ProtocolName::Airbyte => format!("airbyte-{name}"),
+        ProtocolName::Singer => name.to_owned(),
+    });
+    let (protocol, kind, spec) = match options.protocol {
+        ProtocolName::Airbyte => ("airbyte", "Airbyte source", ""),
+        ProtocolName::Singer => ("singer", "Singer tap", TAP_CONFIG),
+    };
+    std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+    let shown = folder.display();
+    for (file, text) in [
+        ("shim.yaml", format!("protocol: {protocol}\ncommand: [{}]\n{spec}", quoted(program))),
+        (
+            "requirements.txt",
+            format!(
+                "# Pin the version, and what it depends on: `flow-shim install`, then `.venv/bin/pip freeze`.\n{package}\n"
+            ),
+        ),
+        ("test.flow.yaml", test_flow(name, &shown.to_string())),
+        ("README.md", format!("# {name}\n\nThe {kind} `{package}`.\n")),
+    ] {
+        let file = folder.join(file);
+        std::fs::write(&file, text).map_err(|error| failed(&file, &error))?;
+    }
+    tracing::info!(
+        "{shown} is made; pin the version in requirements.txt, run `flow-shim install {shown}`, then `flow-shim raw spec --source {shown}/test.flow.yaml`"
+    );
+    Ok(())
+}
+
+/// A tap may have no `--about`; then its settings are said here.
+const TAP_CONFIG: &str = "\
+# Only for a tap that has no --about: what its config looks like.
+# config:
+#   schema:
+#     type: object
+#     required: [api_key]
+#     properties:
+#       api_key: {type: string, title: API key, secret: true}
+";
+
+fn test_flow(name: &str, folder: &str) -> String {
+    format!(
+        "captures:\n  acmeCo/{name}:\n    endpoint:\n      local:\n        command: [flow-shim, run, --shim, {}]\n        \
+         # What `flow-shim raw spec` asks for; a file beside this one may hold it, encrypted by sops.\n        config: {{}}\n    \
+         # From `flow-shim raw discover`, each with a collection as its target.\n    bindings: []\n",
+        quoted(folder)
+    )
+}
+
+/// A YAML scalar: JSON's strings are YAML's.
+fn quoted(text: &str) -> String {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
+    let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+    if plain && starts { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
+fn folder(name: &str) -> PathBuf {
+    if name.contains('/') || !Path::new(SHIMS).is_dir() {
+        PathBuf::from(name)
+    } else {
+        Path::new(SHIMS).join(name)
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+fn usage(message: String) -> Failure {
+    Failure::new(Cause::Usage, message)
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Cause::Usage, format!("{} cannot be written: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_yaml_would_misread_are_quoted() {
+        assert_eq!(quoted("source-x"), "source-x");
+        assert_eq!(quoted("a: b"), "\"a: b\"");
+        assert_eq!(quoted("1.5"), "\"1.5\"");
+    }
+}

@@ -1,0 +1,123 @@
+//! The connectors under shims/: each folder is whole, and its recording passes `.ci/connector`. And
+//! `new`, which begins one more.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use crate::harness::{program, repository};
+
+/// The folders of shims/ that wrap a connector from PyPI.
+fn wrapped() -> Vec<(String, PathBuf)> {
+    let folders =
+        std::fs::read_dir(repository("shims")).expect("shims").map(|entry| entry.expect("an entry").path());
+    let mut wrapped: Vec<_> = folders
+        .filter(|folder| folder.join("requirements.txt").is_file())
+        .map(|folder| (folder.file_name().expect("a name").to_str().expect("UTF-8").to_owned(), folder))
+        .collect();
+    wrapped.sort();
+    wrapped
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn every_folder_is_whole_and_listed() {
+    let wrapped = wrapped();
+    assert!(wrapped.len() >= 15, "{} connectors", wrapped.len());
+    let readme = std::fs::read_to_string(repository("README.md")).expect("a README");
+    let workflow = std::fs::read_to_string(repository(".github/workflows/ci.yaml")).expect("a workflow");
+    for (name, folder) in wrapped {
+        for file in
+            ["shim.yaml", "test.flow.yaml", "README.md", "snapshots/spec.json", "snapshots/discover.jsonl"]
+        {
+            assert!(folder.join(file).is_file(), "{name} has no {file}");
+        }
+        let requirements = std::fs::read_to_string(folder.join("requirements.txt")).expect("requirements");
+        let mut lines = requirements.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        assert!(lines.all(|line| line.contains("==")), "{name}: versions are pinned");
+        assert!(readme.contains(&format!("[{name}](shims/{name})")), "{name} is in the README's table");
+        assert!(workflow.contains(&format!("- {name}\n")), "{name} is in the workflow's matrix");
+    }
+}
+
+#[test]
+fn every_recording_gives_the_spec_the_streams_and_documents_of_its_snapshots() {
+    let mut failed = Vec::new();
+    for (name, folder) in wrapped().into_iter().filter(|(_, folder)| folder.join("recorded").is_dir()) {
+        let mut command = Command::new("bash");
+        command.arg(repository(".ci/connector")).arg(&folder).current_dir(repository(""));
+        command.env("FLOW_SHIM", program()).env_remove("FLOW_SHIM_DIR").env_remove("FLOW_RUNTIME_CODEC");
+        let output = command.output().expect("bash runs");
+        if !output.status.success() {
+            failed.push(format!("{name}: {}", said(&output)));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn a_changed_answer_is_a_difference() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shim = folder.path().join("shims/demo");
+    std::fs::create_dir_all(&shim).expect("made");
+    let copy = |from: &str, to: &str| std::fs::copy(repository(from), shim.join(to)).expect("copied");
+    std::fs::create_dir(shim.join("recorded")).expect("made");
+    for file in ["spec.jsonl", "check.jsonl", "discover.jsonl", "read.jsonl"] {
+        copy(&format!("shims/demo-airbyte/transcript/{file}"), &format!("recorded/{file}"));
+    }
+    let text = "protocol: airbyte\ncommand: [source-demo]\n";
+    std::fs::write(shim.join("shim.yaml"), text).expect("written");
+    let flow = format!(
+        "captures:\n  a/b:\n    endpoint:\n      local:\n        command: [flow-shim, run, --shim, {}]\n        config: {{count: 1}}\n    \
+         bindings:\n      - {{resource: {{stream: users, syncMode: full_refresh}}, target: a/users}}\ncollections:\n  a/users:\n    \
+         schema: {{type: object, required: [id], properties: {{id: {{type: integer}}}}}}\n    key: [/id]\n",
+        shim.display()
+    );
+    std::fs::write(shim.join("test.flow.yaml"), flow).expect("written");
+    let run = |more: &[&str]| {
+        let mut command = Command::new("bash");
+        command.arg(repository(".ci/connector")).arg(&shim).args(more).env("FLOW_SHIM", program());
+        command.env_remove("FLOW_SHIM_DIR").output().expect("bash runs")
+    };
+    let output = run(&["--update"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&run(&[])).contains("25 documents"));
+    let snapshot = shim.join("snapshots/discover.jsonl");
+    let old = std::fs::read_to_string(&snapshot).expect("written").replace("users", "people");
+    std::fs::write(&snapshot, old).expect("written");
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("-{") && said(&output).contains("--update"), "{}", said(&output));
+}
+
+#[test]
+fn a_new_folder_loads_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("shims")).expect("made");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(program());
+        command.args(arguments).current_dir(folder.path()).env_remove("FLOW_SHIM_DIR").output().expect("runs")
+    };
+    for (name, protocol) in [("source-new", "airbyte"), ("tap-new", "singer")] {
+        let output = run(&["new", name, "--protocol", protocol, "--package", "x==1.0"]);
+        assert!(output.status.success(), "{}", said(&output));
+        let shim = folder.path().join("shims").join(name);
+        for file in ["shim.yaml", "requirements.txt", "test.flow.yaml", "README.md"] {
+            assert!(shim.join(file).is_file(), "{file}");
+        }
+        // It is understood up to the program, which nobody has installed.
+        let flow = format!("shims/{name}/test.flow.yaml");
+        let output = run(&["raw", "spec", "--source", &flow]);
+        let said = said(&output);
+        assert!(
+            said.contains(&format!("{name:?}").replace('"', "\\\"")) && said.contains("flow-shim install"),
+            "{said}"
+        );
+    }
+    let again = run(&["new", "tap-new", "--protocol", "singer"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(said(&again).contains("is there already"));
+    assert_eq!(run(&["new", "../x y", "--protocol", "singer"]).status.code(), Some(2));
+}
