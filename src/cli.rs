@@ -41,6 +41,12 @@ pub enum Command {
     Record(RecordOptions),
     /// Be an upstream that plays a transcript
     Replay(ReplayOptions),
+    /// Clear away what a killed run leaves; started by `run` itself
+    #[command(hide = true)]
+    Warden {
+        /// Which run
+        session: String,
+    },
     /// Print completions for a shell
     Completions {
         /// Which shell

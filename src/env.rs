@@ -19,6 +19,14 @@ pub const DOCKER_CLI: &str = "DOCKER_CLI";
 /// Upstream sees it too. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 
+/// Whether a Python that is aborted prints its stacks; set for upstream where it is not set.
+pub const PYTHONFAULTHANDLER: &str = "PYTHONFAULTHANDLER";
+
+/// Whether a variable is set at all.
+pub fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

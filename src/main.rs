@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use flow_shim::capture::shutdown::{Shutdown, Stop, Stopper};
+use flow_shim::capture::warden;
 use flow_shim::cli::{Cli, Command};
 use flow_shim::failure::{Cause, Failure};
 use flow_shim::settings::RunOptions;
@@ -41,6 +42,10 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Install(options) => dev::install::install(options).map(|()| 0),
         Command::Record(options) => dev::record::record(options),
         Command::Replay(options) => dev::replay::replay(options),
+        Command::Warden { session } => {
+            warden::watch(&session);
+            Ok(0)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "flow-shim", &mut std::io::stdout().lock());
             Ok(0)

@@ -28,7 +28,6 @@ const LATER: &[&str] = &[
     "schema.dateToDatetime",
     "document.meta",
     "read.minInterval",
-    "read.idleTimeout",
     "read.parallelism",
     "read.maxRecordBytes",
     "read.oversizedRecord",
@@ -66,6 +65,7 @@ const KNOWN: &[&str] = &[
     "documents",
     "bytes",
     "seconds",
+    "idleTimeout",
 ];
 
 /// A shim, read.

@@ -20,3 +20,4 @@ mod requests;
 mod resume;
 mod secrets;
 mod shutdown;
+mod watchdog;
