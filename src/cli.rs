@@ -47,6 +47,12 @@ pub enum Command {
     New(NewOptions),
     /// Take a connector's code into this git repository, or merge what is new in it
     PullUpstream(PullOptions),
+    /// Clear away what a killed run leaves; started by `run` itself
+    #[command(hide = true)]
+    Warden {
+        /// Which run
+        session: String,
+    },
     /// Print completions for a shell
     Completions {
         /// Which shell

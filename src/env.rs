@@ -27,6 +27,14 @@ pub const AIRBYTE_ENTRYPOINT: &str = "AIRBYTE_ENTRYPOINT";
 /// Where configs are encrypted for Flow; set by Flow.
 pub const ENCRYPTION_URL: &str = "ENCRYPTION_URL";
 
+/// Whether a Python that is aborted prints its stacks; set for upstream where it is not set.
+pub const PYTHONFAULTHANDLER: &str = "PYTHONFAULTHANDLER";
+
+/// Whether a variable is set at all.
+pub fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use flow_shim::capture::shutdown::{Shutdown, Stop, Stopper};
+use flow_shim::capture::warden;
 use flow_shim::cli::{Cli, Command};
 use flow_shim::failure::{Cause, Failure};
 use flow_shim::settings::RunOptions;
@@ -43,6 +44,10 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Replay(options) => dev::replay::replay(options),
         Command::New(options) => dev::new::new(options).map(|()| 0),
         Command::PullUpstream(options) => dev::pull_upstream::pull(options).map(|()| 0),
+        Command::Warden { session } => {
+            warden::watch(&session);
+            Ok(0)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "flow-shim", &mut std::io::stdout().lock());
             Ok(0)

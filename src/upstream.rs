@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 
 use crate::airbyte::Airbyte;
+use crate::capture::children;
 use crate::capture::protocol::{Invocation, UpstreamProtocol, UpstreamSpec};
 use crate::capture::rotation::{Encrypt, Rotation};
 use crate::capture::session::serve;
@@ -43,6 +44,7 @@ pub async fn run(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
 ) -> Result<(), Failure> {
+    let _claim = children::claim();
     let (baked_protocol, spec) = baked(&connector).unzip();
     let protocol = match connector.definition.protocol.or(baked_protocol) {
         Some(protocol) => protocol,
@@ -105,6 +107,7 @@ fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstrea
         command: connector.command.clone(),
         environment: defaults.chain(own).collect(),
         timeouts: connector.limits.then(|| connector.definition.timeouts.clone()),
+        idle_timeout: connector.limits.then_some(connector.definition.read.idle_timeout),
         shutdown: connector.shutdown.clone(),
         level_of: P::stderr_line,
         rotation: Rotation::new(connector.encrypt.clone()),

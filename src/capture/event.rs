@@ -144,6 +144,11 @@ pub enum Status {
     Started,
     /// It is being read.
     Running,
+    /// It waits for its quota, which is there again at this time; `None` where upstream does not say.
+    RateLimited {
+        /// The announced reset.
+        until: Option<jiff::Timestamp>,
+    },
     /// It was read to its end. Its last state may still follow.
     Complete,
     /// It failed.

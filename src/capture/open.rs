@@ -19,6 +19,7 @@ use super::session::Session;
 use super::state::CaptureState;
 use super::supervisor::{Running, stopped};
 use super::transform::Transform;
+use super::watchdog;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{CaptureSpec, OpenRequest, Opened, Response};
 use crate::shim::read::DiscoverOnOpen;
@@ -118,17 +119,26 @@ impl<P: UpstreamProtocol> Session<P> {
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
             seen: Seen::nothing(streams.len()),
             rotation: &self.upstream.rotation,
+            pulse: running.pulse().clone(),
         };
         pump.begin().await?;
+        let watch = watchdog::Watch::over(&running, self.upstream.idle_timeout);
         let (output, left_behind) = running.output();
         let read = tokio::select! {
             read = pump.run(output) => read,
             never = left_behind => match never {},
+            () = watch.expired() => Ok(()),
             why = self.upstream.shutdown.requested() => Err(stopped(why)),
             failure = stray_request(&mut self.requests) => Err(failure),
         };
+        pump.seen.last_stream = pump.last_stream();
+        if let Some(verdict) = watch.verdict(&pump.seen) {
+            cut_short(running).await;
+            return verdict;
+        }
         if let Err(failure) = read {
-            return Err(end_early(running, failure).await);
+            cut_short(running).await;
+            return Err(failure);
         }
         let ended = running.ended(false).await?;
         report(&mut pump);
@@ -166,12 +176,11 @@ struct Planned {
     plan: ReadPlan,
 }
 
-/// A read that failed may have failed because upstream did: its own words come first then.
-async fn end_early(mut running: Running, failure: Failure) -> Failure {
+/// Ends upstream before it is done; nothing of it runs afterwards.
+async fn cut_short(mut running: Running) {
     running.stop().await;
     // The stop is what is awaited here; how upstream took it changes nothing.
     let _ = running.ended(true).await;
-    failure
 }
 
 fn report<P: UpstreamProtocol>(pump: &mut Pump<'_, P>) {

@@ -14,8 +14,12 @@ pub fn decide(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(),
     if let Some(report) = first_cause(&seen.errors) {
         return Err(reported(report, ended, seen));
     }
-    if !ended.status.success() {
-        return Err(ended.failure("reading"));
+    if ended.lingered || !ended.status.success() {
+        let doing = match &seen.last_stream {
+            Some(stream) => format!("reading (last a record of stream {stream:?})"),
+            None => "reading".to_owned(),
+        };
+        return Err(ended.failure(&doing));
     }
     let told = seen.statuses.iter().any(Option::is_some);
     let unfinished: Vec<String> = streams
@@ -75,7 +79,7 @@ fn reported(report: &ErrorReport, ended: &Ended, seen: &Seen) -> Failure {
 fn how_far(status: Option<Status>) -> &'static str {
     match status {
         None => "never begun",
-        Some(Status::Started | Status::Running) => "begun, never completed",
+        Some(Status::Started | Status::Running | Status::RateLimited { .. }) => "begun, never completed",
         Some(Status::Incomplete) => "reported incomplete",
         Some(Status::Complete) => "complete",
     }
@@ -94,7 +98,13 @@ mod tests {
 
     fn ended(code: i32) -> Ended {
         let status = ExitStatus::from_raw(code << 8);
-        Ended { program: "tap".to_owned(), status, cut_short: false, stderr: Tail::default() }
+        Ended {
+            program: "tap".to_owned(),
+            status,
+            cut_short: false,
+            stderr: Tail::default(),
+            ..Ended::default()
+        }
     }
 
     fn streams() -> Vec<BoundStream> {

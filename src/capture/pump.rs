@@ -5,6 +5,7 @@
 //! afterwards what that means.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::io::AsyncRead;
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +17,7 @@ use super::document::Documents;
 use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
 use super::lines::{Lines, TooLong};
 use super::protocol::{BoundStream, LineParser, StateUpdate, UpstreamProtocol};
+use super::pulse::Pulse;
 use super::refresh::Refreshes;
 use super::rotation::Rotation;
 use super::router::Router;
@@ -63,6 +65,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub rotation: &'a Rotation,
     /// What was seen.
     pub seen: Seen,
+    /// Where rate limits are noted, for the watchdog.
+    pub pulse: Arc<Pulse>,
 }
 
 /// What a line asks for beyond what was done with it.
@@ -104,6 +108,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.seen.uncommitted = 0;
         self.seen.completed = false;
         self.cadence.reset();
+        self.seen.checkpoints += 1;
         self.writer
             .send(&Response { checkpoint: Some(checkpoint), ..Response::default() })
             .await
@@ -113,6 +118,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Hands over the documents that were made.
     pub async fn flush(&mut self) -> Result<(), Failure> {
         self.writer.flush().await.map_err(closed)
+    }
+
+    /// The stream of the last record; `None` before the first.
+    pub fn last_stream(&self) -> Option<String> {
+        self.router.last_stream().map(|stream| self.streams[stream].id.to_string())
     }
 
     /// Reads once. Documents that wait for a checkpoint do not wait for upstream.
@@ -187,10 +197,13 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::Batch(batch) => return Ok(Next::Batch(batch)),
             Event::Log(line) => log::upstream(line.level, &line.message, line.fields),
             Event::Error(report) => self.error(*report),
-            Event::Status(status) => match self.router.find(status.namespace.as_deref(), &status.stream) {
-                Some(stream) => self.seen.statuses[stream] = Some(status.status),
-                None => self.counts.dropped(&status.stream),
-            },
+            Event::Status(status) => {
+                self.pulse.status(&status.stream, status.status);
+                match self.router.find(status.namespace.as_deref(), &status.stream) {
+                    Some(stream) => self.seen.statuses[stream] = Some(status.status),
+                    None => self.counts.dropped(&status.stream),
+                }
+            }
             Event::ConfigUpdate(config) => {
                 self.rotation.note(config);
                 return Ok(Next::ConfigUpdate);
@@ -278,8 +291,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     fn too_long(&self, error: &TooLong) -> Failure {
-        let last = self.router.last_stream().map(|stream| self.streams[stream].id.to_string());
-        let near = last
+        let near = self
+            .last_stream()
             .map(|stream| format!("; the last record before it was of stream {stream:?}"))
             .unwrap_or_default();
         Failure::new(

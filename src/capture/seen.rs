@@ -19,6 +19,10 @@ pub struct Seen {
     pub completed: bool,
     /// All documents.
     pub documents: u64,
+    /// Checkpoints that were written.
+    pub checkpoints: u64,
+    /// The stream of the last record, once the read has ended; `None` where there was none.
+    pub last_stream: Option<String>,
     /// Messages of types that nobody knows, by type.
     pub unknown_types: BTreeMap<String, u64>,
     /// Lines that were made valid before they were read.

@@ -22,7 +22,6 @@ const LATER: &[&str] = &[
     "schema.sourced",
     "document.meta",
     "read.minInterval",
-    "read.idleTimeout",
     "read.parallelism",
     "read.maxRecordBytes",
     "read.oversizedRecord",
@@ -59,6 +58,7 @@ const KNOWN: &[&str] = &[
     "documents",
     "bytes",
     "seconds",
+    "idleTimeout",
 ];
 
 /// A shim, read.

@@ -65,6 +65,12 @@ impl Connector {
         self
     }
 
+    /// With one more argument.
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
     /// The folder of its files.
     pub(crate) fn folder_path(&self) -> String {
         self.folder.path().to_str().expect("UTF-8").to_owned()

@@ -28,3 +28,4 @@ mod schemas;
 mod secrets;
 mod shutdown;
 mod stream_overrides;
+mod watchdog;

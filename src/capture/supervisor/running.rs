@@ -1,0 +1,217 @@
+//! A running upstream: its output, its stop, its end.
+
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::process::{Child, ChildStdout};
+use tokio::task::JoinHandle;
+
+use super::super::children;
+use super::super::config_file::ConfigFile;
+use super::super::lines::Lines;
+use super::super::pulse::{Pulse, Watched};
+use super::super::rotation::Rotation;
+use super::super::shutdown::{Shutdown, Stop};
+use super::super::stderr::Tail;
+use super::super::tree::{Tree, names};
+use super::super::workdir::Workdir;
+use super::Ended;
+use crate::failure::{Cause, Failure};
+
+/// The longest line of an answer: a catalog of 20,000 streams fits.
+const ANSWER_LINE: usize = 512 * 1024 * 1024;
+/// How long processes that upstream leaves behind may hold its output open and print nothing.
+const LEFT_BEHIND: Duration = Duration::from_secs(5);
+/// How long workers may take to follow upstream when it has exited (airbyte-protocol.md, 1.3).
+const FOLLOW: Duration = Duration::from_millis(500);
+
+/// A running upstream. Dropping it kills all of its processes.
+#[derive(Debug)]
+pub struct Running {
+    pub(super) program: String,
+    pub(super) child: Child,
+    pub(super) tree: Tree,
+    pub(super) stdout: Watched<ChildStdout>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) tail: JoinHandle<Tail>,
+    pub(super) grace: Duration,
+    pub(super) shutdown: Shutdown,
+    pub(super) rotation: Rotation,
+    pub(super) config: ConfigFile,
+    pub(super) _workdir: Workdir,
+}
+
+impl Running {
+    /// Its processes.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Its signs of life.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    pub(super) async fn read_lines(
+        &mut self,
+        mut on_line: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<bool, Failure> {
+        let mut lines = Lines::new(ANSWER_LINE);
+        let rotation = self.rotation.clone();
+        let (output, left_behind) = self.output();
+        tokio::pin!(left_behind);
+        loop {
+            while let Some(line) = lines.next_line().map_err(|error| {
+                Failure::new(Cause::UpstreamProtocol, format!("upstream's answer cannot be read: {error}"))
+            })? {
+                let enough = on_line(line).is_break();
+                rotation.settle().await;
+                if enough {
+                    return Ok(true);
+                }
+            }
+            let read = tokio::select! {
+                read = lines.fill(output) => read.map_err(|error| unreadable(&error))?,
+                never = &mut left_behind => match never {},
+            };
+            if read == 0 {
+                let rest = lines.take_rest();
+                let enough = !rest.is_empty() && on_line(rest).is_break();
+                rotation.settle().await;
+                return Ok(enough);
+            }
+        }
+    }
+
+    /// Waits for the exit once the output has ended, or at once kills what was cut short; a process
+    /// that closes its output and stays is stopped after a while. Nothing of it runs afterwards.
+    pub async fn ended(mut self, cut_short: bool) -> Result<Ended, Failure> {
+        if cut_short {
+            self.tree.kill().await;
+        }
+        let mut lingered = false;
+        let status = match tokio::time::timeout(self.grace, self.wait()).await {
+            Ok(status) => status,
+            Err(_late) => {
+                tracing::warn!(
+                    "{} closed its output and did not exit within {} s; it is being stopped",
+                    self.program,
+                    self.grace.as_secs_f64()
+                );
+                lingered = true;
+                self.stop().await;
+                self.wait().await
+            }
+        };
+        let status = status.map_err(|error| {
+            Failure::new(Cause::Internal, format!("upstream's exit cannot be awaited: {error}"))
+        })?;
+        // Whatever it left behind would hold the pipes open.
+        let left = self.tree.outlive(FOLLOW).await;
+        if !left.is_empty() {
+            if !cut_short && !lingered {
+                let (program, names) = (&self.program, names(&left));
+                tracing::warn!("{program} exited and left processes behind, which were killed: {names}");
+            }
+            self.tree.kill().await;
+        }
+        self.config.look().await;
+        // A holder of stderr that cannot be found must not hold us.
+        let stderr = tokio::time::timeout(LEFT_BEHIND, &mut self.tail).await;
+        let stderr = stderr.ok().and_then(Result::ok).unwrap_or_default();
+        Ok(Ended { program: self.program.clone(), status, cut_short, lingered, stderr })
+    }
+
+    /// The output, and a guard to be polled beside it: once upstream's own process has exited, the
+    /// guard waits until what it left behind has been silent for a while and then kills that, because
+    /// it would hold the output open for ever. The guard never ends.
+    pub fn output(&mut self) -> (&mut Watched<ChildStdout>, impl Future<Output = Infallible> + use<'_>) {
+        let Self { child, tree, stdout, program, pulse, .. } = self;
+        let guard = async move {
+            // Where the exit cannot be awaited, the output's end has to do.
+            let _ = child.wait().await;
+            children::forget(tree.root());
+            pulse.beat();
+            while pulse.silence() < LEFT_BEHIND {
+                tokio::time::sleep(LEFT_BEHIND.saturating_sub(pulse.silence())).await;
+            }
+            let left = tree.members();
+            if !left.is_empty() {
+                let names = names(&left);
+                tracing::warn!(
+                    "{program} exited and left processes behind that held its output open; they are killed: {names}"
+                );
+                tree.kill().await;
+            }
+            std::future::pending().await
+        };
+        (stdout, guard)
+    }
+
+    /// Asks all of its processes to stop, reads its output away meanwhile, and kills them after the
+    /// grace period or a second request.
+    pub async fn stop(&mut self) {
+        self.tree.signal(Signal::TERM);
+        let shutdown = self.shutdown.clone();
+        let mut discarded = Lines::new(1 << 16);
+        let gone = async {
+            loop {
+                // Without a reader, upstream would block on its pipe and never see the signal.
+                let _ = discarded.take_rest();
+                match discarded.fill(&mut self.stdout).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => {}
+                }
+            }
+            let _ = self.child.wait().await;
+        };
+        tokio::select! {
+            () = gone => {}
+            () = tokio::time::sleep(self.grace) => {
+                tracing::warn!(
+                    "upstream did not stop within {} s and is killed: {}",
+                    self.grace.as_secs_f64(),
+                    names(&self.tree.members())
+                );
+            }
+            () = shutdown.insisted() => {}
+        }
+        self.tree.kill().await;
+        // Whatever the exit is, `ended` gets it again.
+        let _ = self.wait().await;
+        self.config.look().await;
+    }
+
+    async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await;
+        children::forget(self.tree.root());
+        status
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tree.kill_now();
+        children::forget(self.tree.root());
+    }
+}
+
+/// The failure of a session that was asked to stop.
+pub fn stopped(why: Stop) -> Failure {
+    match why {
+        Stop::Signal(signal) => Failure::new(Cause::Stopped(signal), format!("stopped by signal {signal}")),
+        Stop::OutputClosed => Failure::new(
+            Cause::Runtime,
+            "stopped: nobody reads the capture's output any more (stdout was closed)",
+        ),
+    }
+}
+
+/// The failure of a pipe that cannot be read.
+pub fn unreadable(error: &std::io::Error) -> Failure {
+    Failure::new(Cause::Internal, format!("upstream's output cannot be read: {error}"))
+}

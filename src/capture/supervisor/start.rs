@@ -1,0 +1,141 @@
+//! Spawns upstream: files first, then the process.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::process::{Child, Command};
+
+use super::super::children;
+use super::super::config_file::ConfigFile;
+use super::super::protocol::{Argument, Invocation};
+use super::super::pulse::{Pulse, Watched};
+use super::super::rotation::Rotation;
+use super::super::shutdown::Shutdown;
+use super::super::stderr::{self, LevelOf};
+use super::super::tree::Tree;
+use super::super::warden;
+use super::super::workdir::Workdir;
+use super::Running;
+use crate::env;
+use crate::failure::{Cause, Failure};
+use crate::shim::command::CommandLine;
+use crate::shim::definition::Timeouts;
+
+/// How upstream is run: the command, its environment and its limits.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Program and first arguments.
+    pub command: CommandLine,
+    /// Variables to set, or with `None` to remove.
+    pub environment: Vec<(String, Option<String>)>,
+    /// Time limits; `None` switches every one off.
+    pub timeouts: Option<Timeouts>,
+    /// How long a read may show no sign of life; `None` for ever.
+    pub idle_timeout: Option<Duration>,
+    /// The wish to stop.
+    pub shutdown: Shutdown,
+    /// How the protocol recognises levels on stderr.
+    pub level_of: LevelOf,
+    /// What becomes of a config that upstream changes.
+    pub rotation: Rotation,
+}
+
+impl Upstream {
+    /// Starts upstream.
+    pub fn start(&self, invocation: &Invocation) -> Result<Running, Failure> {
+        let workdir = Workdir::new(&invocation.files)?;
+        let program = self.command.program().to_owned();
+        let mark = next_mark();
+        let mut command = self.command(invocation, &workdir)?;
+        command.env(children::MARK, &mark);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        die_with_us(&mut command);
+        warden::ensure();
+        let mut child = command
+            .spawn()
+            .map_err(|error| Failure::new(Cause::Crash, format!("{program:?} cannot be started: {error}")))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (Some(root), Some(stdout), Some(stderr)) = (process_id(&child), stdout, stderr) else {
+            return Err(Failure::new(Cause::Internal, "upstream was started without pipes"));
+        };
+        children::await_exit_of(root);
+        // A larger pipe means fewer switches between the two processes; where it is refused, the
+        // default serves.
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20);
+        let pulse = Arc::new(Pulse::new());
+        let tail = tokio::spawn(stderr::drain(Watched::log(stderr, pulse.clone()), self.level_of));
+        let config = ConfigFile::watch(workdir.file("config.json"), self.rotation.clone());
+        Ok(Running {
+            program,
+            child,
+            tree: Tree::of(root, mark),
+            stdout: Watched::output(stdout, pulse.clone()),
+            pulse,
+            tail,
+            grace: self.grace(),
+            shutdown: self.shutdown.clone(),
+            rotation: self.rotation.clone(),
+            config,
+            _workdir: workdir,
+        })
+    }
+
+    fn command(&self, invocation: &Invocation, workdir: &Workdir) -> Result<Command, Failure> {
+        let mut command = Command::new(self.command.find()?);
+        command.args(self.command.arguments());
+        for argument in &invocation.arguments {
+            match argument {
+                Argument::Text(text) => command.arg(text),
+                Argument::File(name) => command.arg(workdir.file(name)),
+            };
+        }
+        for &(name, value) in HINTS {
+            if !env::is_set(name) {
+                command.env(name, value);
+            }
+        }
+        command.envs(self.command.environment());
+        for (name, value) in &self.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Ok(command)
+    }
+
+    fn grace(&self) -> Duration {
+        self.timeouts.as_ref().map_or(Timeouts::default().stop, |timeouts| timeouts.stop)
+    }
+}
+
+/// Variables that upstream gets where nothing sets them.
+const HINTS: &[(&str, &str)] = &[
+    // A Python that is aborted prints the stack of each thread first.
+    (env::PYTHONFAULTHANDLER, "1"),
+];
+
+fn process_id(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
+
+/// A mark that no other run has.
+fn next_mark() -> String {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    format!("{}.{}", children::session(), RUNS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Has the kernel kill upstream when our process dies, even by SIGKILL.
+#[expect(unsafe_code, reason = "the only way to run code between fork and exec")]
+pub fn die_with_us(command: &mut Command) {
+    // SAFETY: prctl is async-signal-safe, and the closure touches no memory of the parent.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)
+        });
+    }
+}

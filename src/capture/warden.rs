@@ -1,0 +1,79 @@
+//! The warden: a process of our own that does nothing but wait for our end, and then clears away
+//! what an end by SIGKILL leaves: processes of upstream, and private folders.
+//!
+//! The kernel kills upstream's own process with us (`supervisor`), but not what that one has
+//! started. The warden holds the reading end of a pipe whose other end only we hold, so the pipe's
+//! end is our end, whatever caused it. It sits in a process group of its own, with no environment
+//! and no open file, and finds upstream's processes by the mark in their environment: one that
+//! clears its environment, leaves its parents and outlives us is beyond it. PID 1 of a container
+//! needs none: the kernel ends the container with it.
+
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+use super::children;
+use super::process::{Process, processes};
+use super::workdir;
+
+/// Our own program, even where its file was replaced.
+const OURSELVES: &str = "/proc/self/exe";
+/// How often the warden looks again, for what was forked while it looked, or dies slowly.
+const LOOKS: u32 = 100;
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+static WARDEN: Mutex<Option<Child>> = Mutex::new(None);
+
+/// Starts the warden, once.
+pub(super) fn ensure() {
+    let mut warden = WARDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if warden.is_some() || getpid() == Pid::INIT {
+        return;
+    }
+    let mut command = Command::new(OURSELVES);
+    command.arg0("flow-shim").args(["warden", children::session()]).env_clear().current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    match command.spawn() {
+        Ok(child) => {
+            children::await_exit_of(Pid::from_child(&child));
+            *warden = Some(child);
+        }
+        Err(error) => tracing::debug!("no warden can be started: {error}"),
+    }
+}
+
+/// Ends the warden: there is nothing left to be cleared away.
+pub(super) fn dismiss() {
+    if let Some(mut child) = WARDEN.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        children::forget(Pid::from_child(&child));
+        // One that has ended already needs no end.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// The warden's life: waits for the end of its stdin, then clears away what `session` left.
+pub fn watch(session: &str) {
+    // An error of the pipe is its end, too.
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    let mark = format!("{session}.");
+    for _ in 0..LOOKS {
+        let left: Vec<Process> = processes()
+            .filter(|process| process.runs() && process.has_mark(|value| value.starts_with(&mark)))
+            .collect();
+        for process in &left {
+            // One that is gone already needs no signal.
+            let _ = kill_process(process.id, Signal::KILL);
+        }
+        let folders = workdir::remove_abandoned(session);
+        if left.is_empty() && !folders {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

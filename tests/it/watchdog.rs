@@ -1,0 +1,123 @@
+//! Upstreams that hang, and ones that only seem to.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use crate::environment::leave_out;
+use crate::harness::{Connector, Run, airbyte, open};
+
+const RECORD: &str = "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1}}}\n";
+const STATE: &str = "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"users\"},\"stream_state\":{\"c\":1}}}}\n";
+const SHIM: &str =
+    "protocol: airbyte\nconfig: {schema: {type: object}}\nread: {idleTimeout: 1s}\ntimeouts: {stop: 1s}\n";
+
+fn playing(lines: &str) -> Connector {
+    let yaml = format!("{SHIM}command: [flow-shim, replay, FOLDER]\n");
+    Connector::shim(&yaml, &[("read.jsonl", lines)])
+}
+
+fn scripted(program: &str, name: &str, script: &str) -> Connector {
+    Connector::shim(&format!("{SHIM}command: [{program}, FOLDER/{name}]\n"), &[(name, script)])
+}
+
+fn read(connector: &Connector) -> Run {
+    connector.run(&[open(json!({}), &[airbyte("users", "incremental")], json!({}))])
+}
+
+fn said(run: &Run, what: &str) -> bool {
+    run.logs.iter().any(|log| log.to_string().contains(what))
+}
+
+#[test]
+fn a_hang_with_everything_committed_ends_well() {
+    let run = read(&playing(&format!("{RECORD}{STATE}#! hang\n"))).succeeded();
+    assert_eq!(run.all("checkpoint").len(), 1);
+    assert!(said(&run, "upstream hung and was stopped"), "{:?}", run.logs);
+}
+
+#[test]
+fn a_hang_with_uncommitted_documents_is_a_failure_that_names_stream_and_setting() {
+    let run = read(&playing(&format!("{RECORD}{STATE}{RECORD}#! hang\n")));
+    assert_eq!(run.code, 13);
+    for part in ["read.idleTimeout", "1 s", "\"users\"", "1 documents", "output"] {
+        assert!(run.last_words().contains(part), "{part}: {}", run.last_words());
+    }
+    assert_eq!(run.uncommitted(), 1);
+}
+
+#[test]
+fn a_hang_that_ignores_a_stop_is_killed() {
+    let run = read(&playing(&format!("{RECORD}#! ignore-term\n#! hang\n")));
+    assert_eq!(run.code, 13, "{:?}", run.logs);
+}
+
+#[test]
+fn a_hanging_python_says_where() {
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return leave_out("the stacks of Python", "there is no python3");
+    }
+    let script = "import threading\ndef waits_for_ever():\n    threading.Event().wait()\nwaits_for_ever()\n";
+    let run = read(&scripted("python3", "source.py", script));
+    assert_eq!(run.code, 13, "{:?}", run.logs);
+    assert!(said(&run, "waits_for_ever"), "{:?}", run.logs);
+}
+
+#[test]
+fn a_program_that_prints_its_stacks_on_stdout_is_heard() {
+    let script = "trap 'echo Full thread dump of main' QUIT\nwhile :; do sleep 600 & wait; done\n";
+    let run = read(&scripted("sh", "source.sh", script));
+    assert_eq!(run.code, 13, "{:?}", run.logs);
+    assert!(said(&run, "Full thread dump of main"), "{:?}", run.logs);
+}
+
+#[test]
+fn a_slow_reader_is_not_upstreams_fault() {
+    let connector = playing(&format!("{}{STATE}", RECORD.repeat(60_000)));
+    let mut child = connector.command().spawn().expect("starts");
+    let mut stdin = child.stdin.take().expect("stdin");
+    writeln!(stdin, "{}", open(json!({}), &[airbyte("users", "incremental")], json!({}))).expect("written");
+    drop(stdin);
+    std::thread::sleep(Duration::from_secs(3));
+    let run = Run::of(child.wait_with_output().expect("it ends")).succeeded();
+    assert_eq!(run.documents(0).len(), 60_000);
+}
+
+#[test]
+fn a_busy_upstream_is_left_alone() {
+    let script = format!(
+        "end=$(($(date +%s) + 3))\nwhile [ $(date +%s) -lt $end ]; do :; done\nprintf '%s' '{}'\n",
+        RECORD.trim()
+    );
+    assert_eq!(read(&scripted("sh", "source.sh", &script)).succeeded().documents(0).len(), 1);
+}
+
+#[test]
+fn a_stream_that_waits_for_its_quota_is_given_the_time() {
+    let reset = SystemTime::now() + Duration::from_secs(4);
+    let reset = reset.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
+    let status = json!({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1.5, "stream_status": {
+        "stream_descriptor": {"name": "users"}, "status": "RUNNING",
+        "reasons": [{"type": "RATE_LIMITED", "rate_limited": {"quota_reset": reset}}]}}});
+    let complete = json!({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1.5, "stream_status": {
+        "stream_descriptor": {"name": "users"}, "status": "COMPLETE"}}});
+    let run = read(&playing(&format!("{status}\n#! sleep 3s\n{RECORD}{complete}\n"))).succeeded();
+    assert_eq!(run.documents(0).len(), 1);
+}
+
+#[test]
+fn without_timeouts_nothing_is_given_up() {
+    let yaml = format!("{SHIM}command: [flow-shim, replay, FOLDER]\n");
+    let connector = Connector::shim(&yaml, &[("read.jsonl", &format!("#! sleep 3s\n{RECORD}"))]);
+    let connector = connector.argument("--no-timeouts");
+    assert_eq!(read(&connector).succeeded().documents(0).len(), 1);
+}
+
+#[test]
+fn an_operation_that_takes_too_long_says_which() {
+    let yaml = "protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\ntimeouts: {spec: 1s, stop: 1s}\n";
+    let run = Connector::shim(yaml, &[("spec.jsonl", "#! hang\n")]).run(&[crate::harness::spec()]);
+    assert_eq!(run.code, 13);
+    assert!(run.last_words().contains("timeouts.spec"), "{}", run.last_words());
+}
