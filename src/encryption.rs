@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::capture::rotation::Encrypt;
-use crate::{env, http};
+use crate::env;
+use crate::http;
 
 /// The service that `ENCRYPTION_URL` names; `None` where it names none.
 pub fn service() -> Option<Encrypt> {
