@@ -6,9 +6,11 @@
 //!
 //! Every line leaves through one function, which masks what [`hide`] was told.
 
+mod flood;
 mod forms;
 mod mask;
 
+use flood::Flood;
 pub use mask::Teacher;
 
 use std::borrow::Cow;
@@ -16,7 +18,8 @@ use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
@@ -73,6 +76,8 @@ const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// Levels above this are not written; only errors are before [`start`].
 static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Error as u8);
+/// What upstream said of late.
+static FLOOD: LazyLock<Mutex<Flood>> = LazyLock::new(Mutex::default);
 /// One line at a time, whichever thread writes it.
 static STDERR: Mutex<()> = Mutex::new(());
 
@@ -106,6 +111,12 @@ pub fn hide(secrets: impl IntoIterator<Item = (String, String)>) {
     mask::hide(secrets);
 }
 
+/// The text as it would be logged.
+pub fn masked(text: &str) -> String {
+    mask::learn();
+    mask::text(text).into_owned()
+}
+
 /// Asks this one for new secrets before each line of upstream's, as long as it lives: a line may hold
 /// a token that was renewed a moment before.
 pub fn learn_from(teacher: &Arc<Teacher>) {
@@ -115,6 +126,10 @@ pub fn learn_from(teacher: &Arc<Teacher>) {
 /// Logs a line that upstream wrote.
 pub fn upstream(level: Level, message: &str, mut fields: Map<String, Value>) {
     if enabled(level) {
+        tell_folded(false);
+        if !FLOOD.lock().unwrap_or_else(PoisonError::into_inner).admits(level, message, Instant::now()) {
+            return;
+        }
         mask::learn();
         fields.insert("source".to_owned(), "upstream".into());
         write_line(level, message, fields);
@@ -130,8 +145,21 @@ pub fn config_update(encrypted: Value) {
     write_unmasked(Level::Info, message, fields);
 }
 
+/// Says how many lines of upstream's were left out because they were like others: those of the time
+/// that is over, or with `all` of all time, as at the end of the process.
+pub fn tell_folded(all: bool) {
+    let folded = FLOOD.lock().unwrap_or_else(PoisonError::into_inner).folded(Instant::now(), all);
+    for flood::Folded { level, count, last } in folded {
+        let mut fields = Map::new();
+        fields.insert("source".to_owned(), "upstream".into());
+        fields.insert("folded".to_owned(), count.into());
+        write_line(level, &format!("{last} (and {} more lines like this one before it)", count - 1), fields);
+    }
+}
+
 /// Logs what ended the run. Call it once, last.
 pub fn last_line(failure: &Failure) {
+    tell_folded(true);
     let mut fields = failure.fields.clone();
     fields.insert("exitCode".to_owned(), failure.cause.exit_code().into());
     write_line(Level::Error, &failure.message, fields);
@@ -165,7 +193,7 @@ fn write_unmasked(level: Level, message: &str, fields: Map<String, Value>) {
     }
     let mut text = Value::Object(line).to_string();
     text.push('\n');
-    let _one_at_a_time = STDERR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one_at_a_time = STDERR.lock().unwrap_or_else(PoisonError::into_inner);
     // Where stderr is closed there is nobody left to tell.
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -19,7 +19,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log::start(env::get(env::LOG_LEVEL).and_then(|level| level.parse().ok()).unwrap_or(log::Level::Info));
     match dispatch(cli) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => {
+            log::tell_folded(true);
+            ExitCode::from(code)
+        }
         Err(failure) => {
             log::last_line(&failure);
             ExitCode::from(failure.cause.exit_code())

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{catalog, config_file, message};
 use crate::capture::event::{Answer, ErrorReport, Event, LineError};
+use crate::capture::glued;
 use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, UpstreamSpec};
 use crate::capture::rotation::Rotation;
 use crate::capture::supervisor::{Ended, Operation, Upstream};
@@ -98,13 +99,12 @@ impl Heard {
             }
             Ok(Event::Log(line)) => log::upstream(line.level, &line.message, line.fields),
             Ok(Event::ConfigUpdate(config)) => rotation.note(config),
-            Ok(_) | Err(LineError::Damaged { .. }) => {}
-            Err(LineError::NotAMessage) => {
-                let text = String::from_utf8_lossy(line);
-                if !text.trim().is_empty() {
-                    log::upstream(Level::Info, text.trim_end(), Map::new());
-                }
-            }
+            Ok(_) => {}
+            Err(error) => match (glued::parts(line), error) {
+                (Some(parts), _) => parts.into_iter().for_each(|part| self.line(part, rotation)),
+                (None, LineError::Damaged { .. }) => {}
+                (None, LineError::NotAMessage) => stray(line),
+            },
         }
     }
 
@@ -130,6 +130,13 @@ impl Heard {
             );
         }
         ended.failure(operation.name())
+    }
+}
+
+fn stray(line: &[u8]) {
+    let text = String::from_utf8_lossy(line);
+    if !text.trim().is_empty() {
+        log::upstream(Level::Info, text.trim_end(), Map::new());
     }
 }
 

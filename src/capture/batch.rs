@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use serde_json::value::RawValue;
 
-use super::pump::MAX_LINE;
 use crate::failure::{Cause, Failure};
+
+/// The longest line of a file; memory holds one.
+const MAX_LINE: usize = 256 * 1024 * 1024;
 
 /// The first bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -56,7 +58,7 @@ impl Records {
                 Err(error) => return Err(self.damaged(&error.to_string())),
                 Ok(0) => return Ok(None),
                 Ok(read) if read > MAX_LINE => {
-                    return Err(self.damaged("it is longer than Flow's largest message"));
+                    return Err(self.damaged("it is longer than 256 MiB"));
                 }
                 Ok(_) if self.line.trim_ascii().is_empty() => {}
                 Ok(_) => break,

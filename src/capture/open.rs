@@ -9,6 +9,7 @@ use super::cadence::Cadence;
 use super::counts::Counts;
 use super::document::Documents;
 use super::outcome;
+use super::oversized::RecordLimit;
 use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, StreamId, UpstreamProtocol};
 use super::pump::{Pump, closed};
 use super::refresh::Refreshes;
@@ -120,6 +121,7 @@ impl<P: UpstreamProtocol> Session<P> {
             seen: Seen::nothing(streams.len()),
             rotation: &self.upstream.rotation,
             pulse: running.pulse().clone(),
+            limit: RecordLimit::of(&self.definition.read),
         };
         pump.begin().await?;
         let watch = watchdog::Watch::over(&running, self.upstream.idle_timeout);

@@ -15,7 +15,9 @@ use super::cadence::Cadence;
 use super::counts::Counts;
 use super::document::Documents;
 use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
+use super::glued;
 use super::lines::{Lines, TooLong};
+use super::oversized::RecordLimit;
 use super::protocol::{BoundStream, LineParser, StateUpdate, UpstreamProtocol};
 use super::pulse::Pulse;
 use super::refresh::Refreshes;
@@ -32,8 +34,8 @@ use crate::flow::writer::{OutputClosed, Writer};
 use crate::json::repair;
 use crate::log::{self, Level};
 
-/// The longest line of a read. Flow's own limit for one message (flow-protocol.md, 1.5).
-pub const MAX_LINE: usize = 64 * 1024 * 1024;
+/// So much of a line that is too long is looked at for the name of its stream.
+const TELLING: usize = 64 * 1024;
 /// How many unknown message types are remembered, to name each of them once.
 const NAMED: usize = 1_000;
 
@@ -63,6 +65,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub cadence: Cadence,
     /// What becomes of a changed config.
     pub rotation: &'a Rotation,
+    /// How large a record may be.
+    pub limit: RecordLimit,
     /// What was seen.
     pub seen: Seen,
     /// Where rate limits are noted, for the watchdog.
@@ -75,16 +79,24 @@ enum Next {
     Checkpoint,
     Batch(Batch),
     ConfigUpdate,
+    /// What a line held beside each other.
+    Parts(Vec<Vec<u8>>),
 }
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Reads to the end of the output.
     pub async fn run(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
-        let mut lines = Lines::new(MAX_LINE);
+        let mut lines = Lines::new(self.limit.line());
         loop {
-            while let Some(line) = lines.next_line().map_err(|error| self.too_long(&error))? {
-                let next = self.line(line)?;
-                self.go_on(next).await?;
+            loop {
+                match lines.next_line() {
+                    Ok(Some(line)) => {
+                        let next = self.line(line)?;
+                        self.go_on(next).await?;
+                    }
+                    Ok(None) => break,
+                    Err(error) => return Err(self.too_long(&error, lines.take_rest())),
+                }
             }
             self.flush().await?;
             if self.fill(&mut lines, output).await? == 0 {
@@ -158,31 +170,42 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.rotation.settle().await;
                 Ok(())
             }
+            Next::Parts(parts) => {
+                for part in parts {
+                    let next = self.line(&part)?;
+                    Box::pin(self.go_on(next)).await?;
+                }
+                Ok(())
+            }
         }
     }
 
     fn line(&mut self, line: &[u8]) -> Result<Next, Failure> {
         match self.parser.parse(line) {
             Ok(event) => self.event(event),
-            Err(first) => match repair::repair(line) {
-                Some(repaired) => {
-                    let event = self.parser.parse(&repaired.text).map_err(|_| first);
-                    match event {
-                        Ok(event) => {
-                            self.seen.repaired_lines += 1;
-                            self.event(event)
-                        }
-                        Err(error) => stray(line, error),
-                    }
-                }
-                None => stray(line, first),
-            },
+            Err(error) => self.odd_line(line, error),
+        }
+    }
+
+    /// A line that is no message as it stands: perhaps once it is repaired, or taken apart.
+    fn odd_line(&mut self, line: &[u8], error: LineError) -> Result<Next, Failure> {
+        let repaired = repair::repair(line);
+        if let Some(repaired) = &repaired
+            && let Ok(event) = self.parser.parse(&repaired.text)
+        {
+            self.seen.repaired_lines += 1;
+            return self.event(event);
+        }
+        let text = repaired.as_ref().map_or(line, |repaired| &repaired.text);
+        match glued::parts(text) {
+            Some(parts) => Ok(Next::Parts(parts.into_iter().map(<[u8]>::to_vec).collect())),
+            None => stray(line, error),
         }
     }
 
     fn event(&mut self, event: Event<'_>) -> Result<Next, Failure> {
         match event {
-            Event::Record(record) => self.record(&record),
+            Event::Record(record) => self.record(&record)?,
             Event::State(state) => {
                 let update =
                     self.protocol.split_state(state, self.streams).map_err(|error| damaged(&error))?;
@@ -216,15 +239,27 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         Ok(Next::Line)
     }
 
-    fn record(&mut self, record: &Record<'_>) {
+    fn record(&mut self, record: &Record<'_>) -> Result<(), Failure> {
         let Some(stream) = self.router.find(record.namespace.as_deref(), &record.stream) else {
             self.counts.dropped_record(&record.stream);
-            return;
+            return Ok(());
         };
-        self.document(stream, record.data, record.traits);
+        self.document(stream, record.data, record.traits)
     }
 
-    fn document(&mut self, stream: usize, record: &[u8], traits: Traits) {
+    fn document(&mut self, stream: usize, record: &[u8], traits: Traits) -> Result<(), Failure> {
+        if record.len() > self.limit.bytes {
+            let BoundStream { id, key, .. } = &self.streams[stream];
+            let record = self.limit.cut_down(&id.to_string(), record, key)?;
+            let traits = Traits::find(&record, self.protocol.deletion_marker());
+            self.write(stream, record.as_bytes(), traits);
+        } else {
+            self.write(stream, record, traits);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, stream: usize, record: &[u8], traits: Traits) {
         self.counts.record(stream);
         self.seen.end_marks[stream] = false;
         let record = match &mut self.transforms[stream] {
@@ -269,7 +304,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             let mut records = batch::Records::open(file, &batch.stream)?;
             while let Some(record) = records.next_record()? {
                 let traits = Traits::find(record, self.protocol.deletion_marker());
-                self.document(stream, record.as_bytes(), traits);
+                self.document(stream, record.as_bytes(), traits)?;
                 if self.cadence.is_full() {
                     self.checkpoint().await?;
                 } else if self.writer.is_full() {
@@ -290,16 +325,17 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         }
     }
 
-    fn too_long(&self, error: &TooLong) -> Failure {
-        let near = self
-            .last_stream()
-            .map(|stream| format!("; the last record before it was of stream {stream:?}"))
-            .unwrap_or_default();
+    /// The failure of a line that was given up while it grew; `line` is what there is of it.
+    fn too_long(&mut self, error: &TooLong, line: &[u8]) -> Failure {
+        if let Err(LineError::Damaged { stream: Some(stream), .. }) =
+            self.parser.parse(&line[..line.len().min(TELLING)])
+        {
+            return self.limit.failure(&stream, &format!("more than {} bytes", self.limit.bytes));
+        }
+        let near = self.last_stream().map(|stream| format!("; the last record before it was of stream {stream:?}"));
         Failure::new(
             Cause::UpstreamProtocol,
-            format!(
-                "{error}, which is the largest message that Flow takes{near}; leave out its largest field upstream"
-            ),
+            format!("{error}, and read.maxRecordBytes is {}{}", self.limit.bytes, near.unwrap_or_default()),
         )
     }
 }

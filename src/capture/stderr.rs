@@ -17,6 +17,8 @@ use crate::log::{self, Level};
 const TAIL_ENTRIES: usize = 40;
 /// How many bytes of an entry are kept and logged.
 const ENTRY_BYTES: usize = 64 * 1024;
+/// How much before its end a line that is too long is cut: no secret that matters is longer.
+const CUT_BYTES: usize = 16 * 1024;
 /// An entry is complete when nothing came for this long.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -86,6 +88,8 @@ pub async fn drain(source: impl AsyncRead + Unpin, level_of: LevelOf) -> Tail {
     let mut source = source;
     let mut lines = Lines::new(ENTRY_BYTES);
     let mut entries = Entries { level_of, open: None, tail: Tail::default() };
+    // Whether the rest of a line that was cut is passed over: half a secret cannot be masked.
+    let mut cut = false;
     loop {
         let read = tokio::time::timeout(QUIET, lines.fill(&mut source)).await;
         match read {
@@ -96,18 +100,32 @@ pub async fn drain(source: impl AsyncRead + Unpin, level_of: LevelOf) -> Tail {
         }
         loop {
             match lines.next_line() {
+                Ok(Some(_)) if std::mem::take(&mut cut) => {}
                 Ok(Some(line)) => entries.line(&String::from_utf8_lossy(line)),
                 Ok(None) => break,
                 // A line without end is cut, not kept: this is only a log.
                 Err(_too_long) => {
-                    entries.line(&String::from_utf8_lossy(lines.take_rest()));
+                    let line = lines.take_rest();
+                    if !std::mem::replace(&mut cut, true) {
+                        entries.line(&shortened(line));
+                    }
                 }
             }
         }
     }
-    entries.line(&String::from_utf8_lossy(lines.take_rest()));
+    if !cut {
+        entries.line(&String::from_utf8_lossy(lines.take_rest()));
+    }
     entries.close();
     entries.tail
+}
+
+/// The beginning of a line that is too long. Its end may be half a secret, which no mask fits, so more
+/// is left out than the longest secret has.
+fn shortened(line: &[u8]) -> String {
+    let text = log::masked(&String::from_utf8_lossy(line));
+    let end = (0..=text.len().saturating_sub(CUT_BYTES)).rev().find(|&at| text.is_char_boundary(at));
+    format!("{}\u{2026} (a line longer than {ENTRY_BYTES} bytes was cut)", &text[..end.unwrap_or(0)])
 }
 
 /// Joins lines to entries.

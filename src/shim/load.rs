@@ -23,8 +23,6 @@ const LATER: &[&str] = &[
     "document.meta",
     "read.minInterval",
     "read.parallelism",
-    "read.maxRecordBytes",
-    "read.oversizedRecord",
     "state.format",
     "singer.stateFileAcks",
 ];
@@ -53,6 +51,8 @@ const KNOWN: &[&str] = &[
     "check",
     "stop",
     "catalogFlag",
+    "maxRecordBytes",
+    "oversizedRecord",
     "refresh",
     "checkpointEvery",
     "documents",

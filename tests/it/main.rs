@@ -3,6 +3,7 @@
 mod environment;
 mod flow_model;
 mod harness;
+mod junk;
 mod layering;
 mod recorded_tap;
 

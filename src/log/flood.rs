@@ -1,0 +1,132 @@
+//! Folds floods of lines that are alike: the first few are written, the others counted.
+//!
+//! Lines are alike when they differ in nothing but digits. How many were left out is said once a
+//! while, with the last of them, and when the process ends.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use super::Level;
+
+/// So many lines that are alike are written within a window.
+const WRITTEN: u64 = 10;
+/// How long lines that are alike are counted together.
+const WINDOW: Duration = Duration::from_secs(30);
+/// How many kinds of lines are told apart.
+const KINDS: usize = 500;
+/// What tells two lines apart stands in their first bytes.
+const TELLING: usize = 512;
+
+/// What was seen of late.
+#[derive(Debug, Default)]
+pub(super) struct Flood {
+    kinds: HashMap<u64, Kind>,
+    /// When windows are looked through next.
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Kind {
+    since: Instant,
+    count: u64,
+    level: Level,
+    last: String,
+}
+
+/// Lines that were left out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Folded {
+    pub(super) level: Level,
+    pub(super) count: u64,
+    pub(super) last: String,
+}
+
+impl Flood {
+    /// Whether this line is written.
+    pub(super) fn admits(&mut self, level: Level, message: &str, now: Instant) -> bool {
+        let kind = self.kinds.entry(kind(level, message)).or_insert_with(|| Kind {
+            since: now,
+            count: 0,
+            level,
+            last: String::new(),
+        });
+        kind.count += 1;
+        if kind.count > WRITTEN {
+            kind.last.clear();
+            kind.last.push_str(message);
+        }
+        kind.count <= WRITTEN
+    }
+
+    /// What was left out in the windows that are over; in all of them with `all`.
+    pub(super) fn folded(&mut self, now: Instant, all: bool) -> Vec<Folded> {
+        let full = self.kinds.len() >= KINDS;
+        if !all && !full && self.due.is_some_and(|due| now < due) {
+            return Vec::new();
+        }
+        self.due = Some(now + WINDOW / 30);
+        let mut over: Vec<(Instant, Folded)> = Vec::new();
+        self.kinds.retain(|_, kind| {
+            if !all && !full && now < kind.since + WINDOW {
+                return true;
+            }
+            if kind.count > WRITTEN {
+                let last = std::mem::take(&mut kind.last);
+                over.push((kind.since, Folded { level: kind.level, count: kind.count - WRITTEN, last }));
+            }
+            false
+        });
+        over.sort_by_key(|(since, _)| *since);
+        over.into_iter().map(|(_, folded)| folded).collect()
+    }
+}
+
+/// The same for lines that are alike.
+fn kind(level: Level, message: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (level as u8).hash(&mut hasher);
+    let mut in_number = false;
+    for byte in message.bytes().take(TELLING) {
+        let digit = byte.is_ascii_digit();
+        if !(digit && in_number) {
+            (if digit { b'0' } else { byte }).hash(&mut hasher);
+        }
+        in_number = digit;
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_differ_in_numbers_are_one_kind() {
+        let mut flood = Flood::default();
+        let start = Instant::now();
+        let written =
+            (0..1_000_000).filter(|n| flood.admits(Level::Info, &format!("read {n} rows"), start)).count();
+        assert_eq!(written as u64, WRITTEN);
+        assert!(flood.admits(Level::Info, "another line", start));
+        assert!(flood.admits(Level::Warn, "read 1 rows", start), "another level");
+        assert_eq!(flood.folded(start, false), []);
+        let folded = flood.folded(start + WINDOW, false);
+        let last = "read 999999 rows".to_owned();
+        assert_eq!(folded, [Folded { level: Level::Info, count: 1_000_000 - WRITTEN, last }]);
+        assert!(flood.admits(Level::Info, "read 7 rows", start + WINDOW), "a new window");
+        assert_eq!(flood.folded(start + WINDOW, true), [], "nothing was left out");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut flood = Flood::default();
+        let start = Instant::now();
+        for n in 0..10_000_u32 {
+            let word: String = n.to_string().bytes().map(|digit| char::from(digit + b'A')).collect();
+            assert!(flood.admits(Level::Info, &word, start));
+            assert!(flood.folded(start, false).is_empty());
+        }
+        assert!(flood.kinds.len() <= KINDS);
+    }
+}
