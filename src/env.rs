@@ -30,6 +30,15 @@ pub const ENCRYPTION_URL: &str = "ENCRYPTION_URL";
 /// Whether a Python that is aborted prints its stacks; set for upstream where it is not set.
 pub const PYTHONFAULTHANDLER: &str = "PYTHONFAULTHANDLER";
 
+/// Options of a JVM; upstream gets some in a container with a limit, where none of [`JAVA`] is set.
+pub const JAVA_TOOL_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
+/// Where people and images put options of a JVM.
+pub const JAVA: [&str; 4] = [JAVA_TOOL_OPTIONS, "JDK_JAVA_OPTIONS", "JAVA_OPTS", "_JAVA_OPTIONS"];
+/// Set by images that hold a JVM.
+pub const JAVA_HOME: &str = "JAVA_HOME";
+/// How many heaps glibc keeps; set for upstream in a container with a limit, where it is not set.
+pub const MALLOC_ARENA_MAX: &str = "MALLOC_ARENA_MAX";
+
 /// Whether a variable is set at all.
 pub fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some()

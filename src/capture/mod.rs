@@ -18,6 +18,7 @@ pub mod document;
 pub mod event;
 mod key;
 pub mod lines;
+pub mod memory;
 mod open;
 pub mod outcome;
 mod plan;

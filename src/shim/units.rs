@@ -14,7 +14,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a size such as `64MiB`, in bytes; a bare number is bytes.
-fn parse_bytes(text: &str) -> Result<usize, String> {
+pub fn parse_bytes(text: &str) -> Result<usize, String> {
     text.parse::<bytesize::ByteSize>()
         .ok()
         .and_then(|size| usize::try_from(size.as_u64()).ok())

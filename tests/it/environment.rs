@@ -22,6 +22,11 @@ pub(crate) fn leave_out(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "\n!!! LEFT OUT: {what}\n!!! because: {why}\n");
 }
 
+/// Says that a test is left out which some machines cannot run whatever is installed on them.
+pub(crate) fn impossible_here(what: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "\n!!! LEFT OUT: {what}\n!!! because: {why}\n");
+}
+
 fn last_words(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     said.lines().rev().take(3).collect::<Vec<_>>().join(" | ")

@@ -23,6 +23,7 @@ pub(crate) struct Connector {
     arguments: Vec<String>,
     variables: Vec<(&'static str, String)>,
     folder: tempfile::TempDir,
+    group: Option<String>,
 }
 
 impl Connector {
@@ -32,6 +33,7 @@ impl Connector {
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
             variables: Vec::new(),
             folder: tempfile::tempdir().expect("a temporary folder"),
+            group: None,
         }
     }
 
@@ -65,6 +67,12 @@ impl Connector {
         self
     }
 
+    /// In a control group, named by its `cgroup.procs`.
+    pub(crate) fn within(mut self, processes: &str) -> Self {
+        self.group = Some(processes.to_owned());
+        self
+    }
+
     /// With one more argument.
     pub(crate) fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -78,7 +86,14 @@ impl Connector {
 
     /// A command for the process, for tests that need more than its end.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        let mut command = match &self.group {
+            Some(processes) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", "echo $$ > \"$0\" && exec \"$@\"", processes]).arg(program());
+                command
+            }
+            None => Command::new(program()),
+        };
         command.args(&self.arguments).current_dir(self.folder.path());
         command.env_remove("FLOW_SHIM_DIR").env_remove("FLOW_RUNTIME_CODEC").env_remove("LOG_LEVEL");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));

@@ -13,13 +13,14 @@ use tokio::task::JoinHandle;
 use super::super::children;
 use super::super::config_file::ConfigFile;
 use super::super::lines::Lines;
+use super::super::memory::Memory;
 use super::super::pulse::{Pulse, Watched};
 use super::super::rotation::Rotation;
 use super::super::shutdown::{Shutdown, Stop};
 use super::super::stderr::Tail;
 use super::super::tree::{Tree, names};
 use super::super::workdir::Workdir;
-use super::Ended;
+use super::ended::{Ended, OutOfMemory};
 use crate::failure::{Cause, Failure};
 
 /// The longest line of an answer: a catalog of 20,000 streams fits.
@@ -37,6 +38,7 @@ pub struct Running {
     pub(super) tree: Tree,
     pub(super) stdout: Watched<ChildStdout>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) memory: Memory,
     pub(super) tail: JoinHandle<Tail>,
     pub(super) grace: Duration,
     pub(super) shutdown: Shutdown,
@@ -89,23 +91,15 @@ impl Running {
 
     /// Waits for the exit once the output has ended, or at once kills what was cut short; a process
     /// that closes its output and stays is stopped after a while. Nothing of it runs afterwards.
+    ///
+    /// Fails when a stop is asked for meanwhile.
     pub async fn ended(mut self, cut_short: bool) -> Result<Ended, Failure> {
         if cut_short {
             self.tree.kill().await;
         }
-        let mut lingered = false;
-        let status = match tokio::time::timeout(self.grace, self.wait()).await {
-            Ok(status) => status,
-            Err(_late) => {
-                tracing::warn!(
-                    "{} closed its output and did not exit within {} s; it is being stopped",
-                    self.program,
-                    self.grace.as_secs_f64()
-                );
-                lingered = true;
-                self.stop().await;
-                self.wait().await
-            }
+        let (status, lingered) = match self.exit(cut_short).await? {
+            Some(status) => (status, false),
+            None => (self.wait().await, true),
         };
         let status = status.map_err(|error| {
             Failure::new(Cause::Internal, format!("upstream's exit cannot be awaited: {error}"))
@@ -123,15 +117,36 @@ impl Running {
         // A holder of stderr that cannot be found must not hold us.
         let stderr = tokio::time::timeout(LEFT_BEHIND, &mut self.tail).await;
         let stderr = stderr.ok().and_then(Result::ok).unwrap_or_default();
-        Ok(Ended { program: self.program.clone(), status, cut_short, lingered, stderr })
+        let out_of_memory = if cut_short || lingered { None } else { OutOfMemory::of(status, &self.memory) };
+        Ok(Ended { program: self.program.clone(), status, cut_short, lingered, out_of_memory, stderr })
+    }
+
+    /// How it exits by itself; `None` where it did not, and was stopped.
+    async fn exit(&mut self, cut_short: bool) -> Result<Option<std::io::Result<ExitStatus>>, Failure> {
+        let (grace, shutdown) = (self.grace, self.shutdown.clone());
+        tokio::select! {
+            status = self.wait() => return Ok(Some(status)),
+            why = shutdown.requested(), if !cut_short => {
+                self.stop().await;
+                return Err(stopped(why));
+            }
+            () = tokio::time::sleep(grace) => {}
+        }
+        tracing::warn!(
+            "{} closed its output and did not exit within {} s; it is being stopped",
+            self.program,
+            grace.as_secs_f64()
+        );
+        self.stop().await;
+        Ok(None)
     }
 
     /// The output, and a guard to be polled beside it: once upstream's own process has exited, the
     /// guard waits until what it left behind has been silent for a while and then kills that, because
-    /// it would hold the output open for ever. The guard never ends.
+    /// it would hold the output open for ever. It warns, too, when memory gets short. It never ends.
     pub fn output(&mut self) -> (&mut Watched<ChildStdout>, impl Future<Output = Infallible> + use<'_>) {
-        let Self { child, tree, stdout, program, pulse, .. } = self;
-        let guard = async move {
+        let Self { child, tree, stdout, program, pulse, memory, .. } = self;
+        let left_behind = async move {
             // Where the exit cannot be awaited, the output's end has to do.
             let _ = child.wait().await;
             children::forget(tree.root());
@@ -147,7 +162,13 @@ impl Running {
                 );
                 tree.kill().await;
             }
-            std::future::pending().await
+            std::future::pending::<Infallible>().await
+        };
+        let guard = async move {
+            tokio::select! {
+                never = left_behind => never,
+                never = memory.warn_near() => never,
+            }
         };
         (stdout, guard)
     }

@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::super::children;
 use super::super::config_file::ConfigFile;
+use super::super::memory::Memory;
 use super::super::protocol::{Argument, Invocation};
 use super::super::pulse::{Pulse, Watched};
 use super::super::rotation::Rotation;
@@ -49,7 +50,8 @@ impl Upstream {
         let workdir = Workdir::new(&invocation.files)?;
         let program = self.command.program().to_owned();
         let mark = next_mark();
-        let mut command = self.command(invocation, &workdir)?;
+        let memory = Memory::now();
+        let mut command = self.command(invocation, &workdir, &memory)?;
         command.env(children::MARK, &mark);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
@@ -63,6 +65,7 @@ impl Upstream {
             return Err(Failure::new(Cause::Internal, "upstream was started without pipes"));
         };
         children::await_exit_of(root);
+        sacrifice(root);
         // A larger pipe means fewer switches between the two processes; where it is refused, the
         // default serves.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20);
@@ -75,6 +78,7 @@ impl Upstream {
             tree: Tree::of(root, mark),
             stdout: Watched::output(stdout, pulse.clone()),
             pulse,
+            memory,
             tail,
             grace: self.grace(),
             shutdown: self.shutdown.clone(),
@@ -84,7 +88,12 @@ impl Upstream {
         })
     }
 
-    fn command(&self, invocation: &Invocation, workdir: &Workdir) -> Result<Command, Failure> {
+    fn command(
+        &self,
+        invocation: &Invocation,
+        workdir: &Workdir,
+        memory: &Memory,
+    ) -> Result<Command, Failure> {
         let mut command = Command::new(self.command.find()?);
         command.args(self.command.arguments());
         for argument in &invocation.arguments {
@@ -93,11 +102,7 @@ impl Upstream {
                 Argument::File(name) => command.arg(workdir.file(name)),
             };
         }
-        for &(name, value) in HINTS {
-            if !env::is_set(name) {
-                command.env(name, value);
-            }
-        }
+        command.envs(hints(memory));
         command.envs(self.command.environment());
         for (name, value) in &self.environment {
             match value {
@@ -114,10 +119,25 @@ impl Upstream {
 }
 
 /// Variables that upstream gets where nothing sets them.
-const HINTS: &[(&str, &str)] = &[
+fn hints(memory: &Memory) -> impl Iterator<Item = (&'static str, &'static str)> {
     // A Python that is aborted prints the stack of each thread first.
-    (env::PYTHONFAULTHANDLER, "1"),
-];
+    let stacks = (!env::is_set(env::PYTHONFAULTHANDLER)).then_some((env::PYTHONFAULTHANDLER, "1"));
+    let limited = memory.limit().is_some();
+    // A JVM takes a quarter of the container by itself, and fails slowly when that is full.
+    let java = limited && !env::JAVA.iter().any(|name| env::is_set(name));
+    let java =
+        java.then_some((env::JAVA_TOOL_OPTIONS, "-XX:MaxRAMPercentage=70 -XX:+ExitOnOutOfMemoryError"));
+    // The default is eight for each processor of the machine, and each holds what threads have freed.
+    let arenas = limited && !env::is_set(env::MALLOC_ARENA_MAX);
+    let arenas = arenas.then_some((env::MALLOC_ARENA_MAX, "2"));
+    [stacks, java, arenas].into_iter().flatten()
+}
+
+/// When memory runs out, the kernel is to kill upstream, so that we are there to say it.
+fn sacrifice(upstream: Pid) {
+    // Where it may not be set, the larger of the two is killed, which is hardly ever ours.
+    let _ = std::fs::write(format!("/proc/{}/oom_score_adj", upstream.as_raw_nonzero()), "500");
+}
 
 fn process_id(child: &Child) -> Option<Pid> {
     child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)

@@ -8,6 +8,7 @@
 //! | `#! exit 3` | ends with this code |
 //! | `#! signal 9` | kills itself with this signal |
 //! | `#! hang` | never goes on |
+//! | `#! eat-memory 64MiB` | takes so much memory and keeps it |
 //! | `#! ignore-term` | from here on, SIGTERM does nothing |
 //! | `#! leave-grandchild 30s` | leaves a process behind that holds stdout open |
 
@@ -19,7 +20,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Cause, Failure};
-use crate::shim::units::parse_duration;
+use crate::shim::units::{parse_bytes, parse_duration};
 
 /// One such line.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +31,7 @@ pub(super) enum Directive {
     Exit(u8),
     Signal(i32),
     Hang,
+    EatMemory(usize),
     IgnoreTerm,
     LeaveGrandchild(Duration),
 }
@@ -48,6 +50,7 @@ impl Directive {
             "exit" => rest.parse().ok().map(Directive::Exit),
             "signal" => rest.parse().ok().map(Directive::Signal),
             "hang" => Some(Directive::Hang),
+            "eat-memory" => parse_bytes(rest).ok().map(Directive::EatMemory),
             "ignore-term" => Some(Directive::IgnoreTerm),
             "leave-grandchild" => parse_duration(rest).ok().map(Directive::LeaveGrandchild),
             _ => None,
@@ -70,6 +73,7 @@ impl Directive {
             Directive::Hang => loop {
                 std::thread::park();
             },
+            Directive::EatMemory(bytes) => eat_memory(bytes),
             Directive::IgnoreTerm => ignore_term(),
             Directive::LeaveGrandchild(time) => leave_grandchild(time),
         }
@@ -80,6 +84,11 @@ impl Directive {
 fn to_stderr(text: &str) {
     // Where stderr is closed there is nobody left to tell.
     let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Touches every page: memory that nobody has written to is not there yet.
+fn eat_memory(bytes: usize) {
+    Vec::leak(vec![1_u8; bytes]);
 }
 
 fn kill_ourselves(number: i32) {
