@@ -118,6 +118,11 @@ impl UpstreamProtocol for Airbyte {
         refresh::state(stream, state)
     }
 
+    /// What belongs to no single stream (GLOBAL, LEGACY) moves on with each read.
+    fn may_be_left_out(&self, _: &Value, state: &StoredState<'_>) -> bool {
+        state.shared.is_none()
+    }
+
     fn reads_whole(&self, _: &StoredState<'_>) -> bool {
         true
     }

@@ -1,24 +1,38 @@
 //! The two ends of a read: what Flow is told before it, and what is still written of streams that
 //! were read to their end.
 
+use serde_json::Value;
+
 use super::bindings::BoundBinding;
 use super::protocol::UpstreamProtocol;
 use super::pump::{Pump, closed};
 use crate::failure::Failure;
-use crate::flow::message::{BackfillBegin, BackfillComplete, Response};
+use crate::flow::message::{BackfillBegin, BackfillComplete, Response, SourcedSchema};
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
-    /// Tells Flow which refreshes begin, before anything else of their bindings.
-    pub(super) async fn begin(&mut self) -> Result<(), Failure> {
+    /// Tells Flow which refreshes begin, before anything else of their bindings, and what the source
+    /// says of their schemas (`None`: nothing).
+    pub(super) async fn begin(&mut self, schemas: &[Option<Value>]) -> Result<(), Failure> {
         let bindings = self.refreshes.beginning();
-        if bindings.is_empty() {
-            return Ok(());
-        }
+        let mut said = !bindings.is_empty();
         for binding in bindings {
             let begin = Response { backfill_begin: Some(BackfillBegin { binding }), ..Response::default() };
             self.writer.send(&begin).await.map_err(closed)?;
         }
-        self.checkpoint().await
+        for (stream, schema) in schemas.iter().enumerate() {
+            let told = schema.as_ref().and_then(|schema| self.sourced.told(stream, schema));
+            if let Some(told) = told {
+                said = true;
+                self.sourced_schema(told).await?;
+            }
+        }
+        if said { self.checkpoint().await } else { Ok(()) }
+    }
+
+    /// Tells Flow of a schema. It takes effect with the checkpoint that must follow.
+    pub(super) async fn sourced_schema(&mut self, schema: SourcedSchema) -> Result<(), Failure> {
+        let response = Response { sourced_schema: Some(schema), ..Response::default() };
+        self.writer.send(&response).await.map_err(closed)
     }
 
     /// Ends the refreshes of these streams, and writes a last checkpoint where anything is left to

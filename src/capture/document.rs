@@ -8,10 +8,12 @@ use memchr::memmem;
 use super::event::Traits;
 use crate::json::members::Members;
 use crate::json::repair;
+use crate::shim::schema::DocumentMeta;
 
 /// Makes documents. Holds what one record after the other needs, so that none of them allocates.
 #[derive(Debug, Default)]
 pub struct Documents {
+    meta: DocumentMeta,
     head: Vec<u8>,
     tail: Vec<u8>,
     /// How many documents had text replaced that Flow would refuse.
@@ -28,15 +30,27 @@ pub struct Document<'a> {
 }
 
 impl Documents {
+    /// For documents that get this much of `_meta`.
+    pub fn new(meta: DocumentMeta) -> Self {
+        Self { meta, ..Self::default() }
+    }
+
     /// The document of a record, which is the text of a JSON object.
     pub fn document<'a>(&'a mut self, record: &'a [u8], traits: Traits, row_id: u64) -> Document<'a> {
         self.head.clear();
+        let plain = self.meta == DocumentMeta::None;
+        if plain && !traits.meta && !traits.surrogates {
+            return Document { head: &self.head, tail: record };
+        }
         // Wrapped connectors do not say whether a row that is there was created or updated.
-        let op: &[u8] = if traits.deleted { b"d" } else { b"u" };
-        for part in
-            [b"{\"_meta\":{\"op\":\"", op, b"\",\"row_id\":", itoa::Buffer::new().format(row_id).as_bytes()]
-        {
-            self.head.extend_from_slice(part);
+        self.head.extend_from_slice(match (self.meta, traits.deleted) {
+            (DocumentMeta::Full, false) => b"{\"_meta\":{\"op\":\"u\",\"row_id\":",
+            (DocumentMeta::Full | DocumentMeta::RowId, true) => b"{\"_meta\":{\"op\":\"d\",\"row_id\":",
+            (DocumentMeta::RowId, false) => b"{\"_meta\":{\"row_id\":",
+            (DocumentMeta::None, _) => b"{\"_meta\":{",
+        });
+        if !plain {
+            self.head.extend_from_slice(itoa::Buffer::new().format(row_id).as_bytes());
         }
         if traits.meta || traits.surrogates {
             // What is no text has no such traits.
@@ -98,15 +112,22 @@ fn merge_meta(head: &mut Vec<u8>, meta: &str) {
         for member in Members::new(meta) {
             // `uuid` is Flow's own.
             if !matches!(&*member.name, "op" | "row_id" | "uuid") {
-                head.push(b',');
+                comma(head);
                 head.extend_from_slice(member.raw_name.as_bytes());
                 head.push(b':');
                 head.extend_from_slice(member.value.as_bytes());
             }
         }
     } else {
-        head.extend_from_slice(b",\"_meta\":");
+        comma(head);
+        head.extend_from_slice(b"\"_meta\":");
         head.extend_from_slice(meta.as_bytes());
+    }
+}
+
+fn comma(head: &mut Vec<u8>) {
+    if !head.ends_with(b"{") {
+        head.push(b',');
     }
 }
 
@@ -118,6 +139,24 @@ mod tests {
         let mut documents = Documents::default();
         let document = documents.document(record.as_bytes(), Traits::find(record, "_sdc_deleted_at"), 7);
         String::from_utf8([document.head, document.tail].concat()).expect("UTF-8")
+    }
+
+    #[test]
+    fn as_much_of_meta_is_added_as_is_asked_for() {
+        let with = |meta: DocumentMeta, record: &str| {
+            let mut documents = Documents::new(meta);
+            let document = documents.document(record.as_bytes(), Traits::find(record, "_sdc_deleted_at"), 7);
+            String::from_utf8([document.head, document.tail].concat()).expect("UTF-8")
+        };
+        let (row_id, none) = (DocumentMeta::RowId, DocumentMeta::None);
+        assert_eq!(with(row_id, r#"{"a":1}"#), r#"{"_meta":{"row_id":7},"a":1}"#);
+        let gone = r#"{"_sdc_deleted_at":"x"}"#;
+        assert_eq!(with(row_id, gone), r#"{"_meta":{"op":"d","row_id":7},"_sdc_deleted_at":"x"}"#);
+        for record in ["{}", r#"{"a":1}"#, gone, r#"{"_meta":{"x":1},"a":1}"#] {
+            assert_eq!(with(none, record), record);
+        }
+        assert_eq!(with(none, r#"{"a":1,"_meta":7}"#), r#"{"_meta":{"_meta":7},"a":1}"#);
+        assert_eq!(with(none, r#"{"s":"\ud800"}"#), r#"{"_meta":{},"s":"\ufffd"}"#);
     }
 
     #[test]

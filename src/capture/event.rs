@@ -28,6 +28,8 @@ pub enum Event<'line> {
     /// The rows of this stream that came before are all that it has (Singer `ACTIVATE_VERSION`), or it
     /// is about to begin: only a mark behind records says that a stream is whole.
     EndMark(Cow<'line, str>),
+    /// What the records of this stream look like from here on, as a JSON schema.
+    Schema(Cow<'line, str>, &'line RawValue),
     /// Upstream changed its config (Airbyte CONTROL). The value holds secrets: never log it.
     ConfigUpdate(&'line RawValue),
     /// The answer to a question that has one: a spec, a catalog, a connection status.

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::bindings::{self, BoundBinding};
 use super::cadence::Cadence;
 use super::counts::Counts;
 use super::document::Documents;
+use super::interval::{self, Rested, rest};
+use super::meta;
 use super::outcome;
 use super::oversized::RecordLimit;
 use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, StreamId, UpstreamProtocol};
@@ -17,6 +21,7 @@ use super::router::Router;
 use super::schema;
 use super::seen::Seen;
 use super::session::Session;
+use super::sourced::Sourced;
 use super::state::CaptureState;
 use super::supervisor::{Running, stopped};
 use super::transform::Transform;
@@ -34,8 +39,10 @@ impl<P: UpstreamProtocol> Session<P> {
             return Err(Failure::new(Cause::Runtime, "the Open request names no capture"));
         };
         let bound = bindings::resolve(&capture, &self.protocol)?;
-        let keys: Vec<String> = bound.iter().map(|binding| binding.state_key.clone()).collect();
-        let mut state = CaptureState::open(&request.state_json, &keys)?;
+        for binding in &bound {
+            meta::serves(&binding.key, self.definition.document.meta)
+                .map_err(|why| bindings::wrong(binding.index, &why))?;
+        }
         // Until bindings are spread over shards, the shard that owns the first key reads them all.
         let idle = bound.is_empty() || request.range.is_some_and(|range| range.key_begin != 0);
         if idle {
@@ -43,9 +50,50 @@ impl<P: UpstreamProtocol> Session<P> {
             tracing::info!("no binding is to be read here; waiting");
             return self.wait_for_end().await;
         }
+        let began = Instant::now();
+        let Some(bound) = self.due(bound, &request.state_json).await? else { return Ok(()) };
+        let mut state = CaptureState::open(&request.state_json, &state_keys(&bound))?;
         let planned = self.plan(&capture, &bound, &mut state).await?;
         self.opened().await?;
-        self.read(&bound, planned, &mut state).await
+        self.read(&bound, planned, &mut state).await?;
+        // Everything is committed; a session that is to stay up waits.
+        let time = self.definition.read.min_interval.map(|least| least.saturating_sub(began.elapsed()));
+        if let Some(time) = time.filter(|time| !time.is_zero()) {
+            tracing::info!(
+                seconds = time.as_secs(),
+                "everything is read; waiting, as `read.minInterval` has it"
+            );
+            rest(time, &self.upstream.shutdown, &mut self.requests).await?;
+        }
+        Ok(())
+    }
+
+    /// The bindings that are to be read now; waits for the first where none is. `None`: Flow has
+    /// ended the session.
+    async fn due(
+        &mut self,
+        bound: Vec<BoundBinding>,
+        state: &[u8],
+    ) -> Result<Option<Vec<BoundBinding>>, Failure> {
+        let state = CaptureState::open(state, &state_keys(&bound))?;
+        loop {
+            let waits = interval::waits(&self.protocol, &self.definition, &bound, &state, Timestamp::now());
+            let next = waits.iter().min().copied().unwrap_or_default();
+            if next.is_zero() {
+                let due = |(binding, wait): (BoundBinding, &std::time::Duration)| {
+                    if !wait.is_zero() {
+                        tracing::info!(stream = %binding.resource.id, seconds = wait.as_secs(), "not due yet; left out of this read");
+                    }
+                    wait.is_zero().then_some(binding)
+                };
+                return Ok(Some(bound.into_iter().zip(&waits).filter_map(due).collect()));
+            }
+            self.opened().await?;
+            tracing::info!(seconds = next.as_secs(), "no stream is due yet; waiting");
+            if rest(next, &self.upstream.shutdown, &mut self.requests).await? == Rested::Ended {
+                return Ok(None);
+            }
+        }
     }
 
     async fn plan(
@@ -86,13 +134,24 @@ impl<P: UpstreamProtocol> Session<P> {
                 }
             })
             .collect();
+        let sourced = bound.iter().zip(&streams).map(|(binding, stream)| {
+            // Of a source that says nothing, the write schema stands in; Flow knows that one.
+            let says = discovered.iter().flatten().any(|found| found.id == stream.id)
+                || schema::carried(&binding.write_schema, self.definition.schema.mode).0.is_some();
+            says.then(|| stream.schema.clone())
+        });
+        let sourced = sourced.collect();
         let refreshes = Refreshes::begin(&self.protocol, &self.definition, bound, &streams, state)?;
         let config = self.upstream.rotation.newest();
         let plan = self.protocol.read_plan(&config, &streams, discovered.as_deref(), &state.stored())?;
-        Ok(Planned { streams, refreshes, plan })
+        Ok(Planned { streams, sourced, refreshes, plan })
     }
 
+    /// Tells Flow, once, that the capture is open.
     async fn opened(&mut self) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.is_open, true) {
+            return Ok(());
+        }
         let opened = Opened { explicit_acknowledgements: false };
         self.writer.send(&Response { opened: Some(opened), ..Response::default() }).await.map_err(closed)
     }
@@ -103,7 +162,8 @@ impl<P: UpstreamProtocol> Session<P> {
         planned: Planned,
         state: &mut CaptureState,
     ) -> Result<(), Failure> {
-        let Planned { streams, refreshes, plan } = planned;
+        let Planned { streams, sourced, refreshes, plan } = planned;
+        let read_at = Timestamp::now().to_string();
         let mut running = self.upstream.start(&plan.invocation)?;
         let transforms = self.transforms(bound);
         let mut pump = Pump {
@@ -113,17 +173,18 @@ impl<P: UpstreamProtocol> Session<P> {
             streams: &streams,
             router: Router::new(plan.routes),
             state,
-            documents: Documents::default(),
+            documents: Documents::new(self.definition.document.meta),
             transforms,
             refreshes,
             counts: Counts::new(streams.len()),
+            sourced: Sourced::new(&self.definition, bound),
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
             seen: Seen::nothing(streams.len()),
             rotation: &self.upstream.rotation,
             pulse: running.pulse().clone(),
             limit: RecordLimit::of(&self.definition.read),
         };
-        pump.begin().await?;
+        pump.begin(&sourced).await?;
         let watch = watchdog::Watch::over(&running, self.upstream.idle_timeout);
         let (output, left_behind) = running.output();
         let read = tokio::select! {
@@ -146,6 +207,11 @@ impl<P: UpstreamProtocol> Session<P> {
         report(&mut pump);
         let verdict = outcome::decide(&ended, &pump.seen, &streams);
         let finished = outcome::finished(&ended, &pump.seen, &streams, verdict.is_ok());
+        for (stream, binding) in bound.iter().enumerate().filter(|(stream, _)| finished[*stream]) {
+            if interval::interval(&self.definition, binding).is_some() {
+                pump.state.set_read_at(stream, read_at.clone());
+            }
+        }
         pump.close(bound, &finished, verdict.is_ok()).await?;
         verdict
     }
@@ -174,6 +240,8 @@ impl<P: UpstreamProtocol> Session<P> {
 /// What a read needs to be known before it begins.
 struct Planned {
     streams: Vec<BoundStream>,
+    /// What the source says of the schema of each stream; `None` where it says nothing.
+    sourced: Vec<Option<Value>>,
     refreshes: Refreshes,
     plan: ReadPlan,
 }
@@ -183,6 +251,10 @@ async fn cut_short(mut running: Running) {
     running.stop().await;
     // The stop is what is awaited here; how upstream took it changes nothing.
     let _ = running.ended(true).await;
+}
+
+fn state_keys(bound: &[BoundBinding]) -> Vec<String> {
+    bound.iter().map(|binding| binding.state_key.clone()).collect()
 }
 
 fn report<P: UpstreamProtocol>(pump: &mut Pump<'_, P>) {
@@ -206,7 +278,7 @@ async fn stray_request(requests: &mut super::requests::Requests) -> Failure {
     }
 }
 
-async fn stray_request_or_end(requests: &mut super::requests::Requests) -> Option<Failure> {
+pub(super) async fn stray_request_or_end(requests: &mut super::requests::Requests) -> Option<Failure> {
     loop {
         match requests.next().await {
             Ok(None) => return None,

@@ -266,6 +266,9 @@ pub trait UpstreamProtocol {
     /// What the state of a stream that is read by full refresh says.
     fn refresh_state(&self, stream: &BoundStream, state: &RawValue) -> RefreshState;
 
+    /// Whether a stream can be left out of a read and be read again later, without missing anything.
+    fn may_be_left_out(&self, resource_config: &Value, state: &StoredState<'_>) -> bool;
+
     /// Whether upstream, given this state, reads streams whole where it is asked to. Where it does
     /// not, a row that did not come is not a row that is gone.
     fn reads_whole(&self, state: &StoredState<'_>) -> bool;

@@ -25,11 +25,12 @@ use super::rotation::Rotation;
 use super::router::Router;
 use super::seen::Seen;
 use super::shutdown::Stop;
+use super::sourced::Sourced;
 use super::state::CaptureState;
 use super::supervisor::{stopped, unreadable};
 use super::transform::Transform;
 use crate::failure::{Cause, Failure};
-use crate::flow::message::{Checkpoint, ConnectorState, Response};
+use crate::flow::message::{Checkpoint, ConnectorState, Response, SourcedSchema};
 use crate::flow::writer::{OutputClosed, Writer};
 use crate::json::repair;
 use crate::log::{self, Level};
@@ -61,6 +62,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub refreshes: Refreshes,
     /// Counts records.
     pub counts: Counts,
+    /// What Flow was told of schemas.
+    pub sourced: Sourced,
     /// When streams without states get a checkpoint.
     pub cadence: Cadence,
     /// What becomes of a changed config.
@@ -81,6 +84,7 @@ enum Next {
     ConfigUpdate,
     /// What a line held beside each other.
     Parts(Vec<Vec<u8>>),
+    Schema(SourcedSchema),
 }
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
@@ -177,6 +181,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 }
                 Ok(())
             }
+            Next::Schema(schema) => {
+                self.sourced_schema(schema).await?;
+                self.checkpoint().await
+            }
         }
     }
 
@@ -215,6 +223,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::EndMark(stream) => {
                 if let Some(stream) = self.router.find(None, &stream) {
                     self.seen.end_marks[stream] = self.counts.records(stream) > 0;
+                }
+            }
+            Event::Schema(stream, schema) => {
+                let stream = self.router.find(None, &stream);
+                if let Some(schema) = stream.and_then(|stream| self.sourced.printed(stream, schema)) {
+                    return Ok(Next::Schema(schema));
                 }
             }
             Event::Batch(batch) => return Ok(Next::Batch(batch)),
@@ -332,7 +346,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         {
             return self.limit.failure(&stream, &format!("more than {} bytes", self.limit.bytes));
         }
-        let near = self.last_stream().map(|stream| format!("; the last record before it was of stream {stream:?}"));
+        let near =
+            self.last_stream().map(|stream| format!("; the last record before it was of stream {stream:?}"));
         Failure::new(
             Cause::UpstreamProtocol,
             format!("{error}, and read.maxRecordBytes is {}{}", self.limit.bytes, near.unwrap_or_default()),

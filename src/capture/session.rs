@@ -33,6 +33,8 @@ pub struct Session<P> {
     pub(super) upstream: Upstream,
     pub(super) requests: Requests,
     pub(super) writer: Writer,
+    /// Whether Flow was told that the capture is open.
+    pub(super) is_open: bool,
     spec: Option<UpstreamSpec>,
 }
 
@@ -50,7 +52,7 @@ pub async fn serve<P: UpstreamProtocol>(
     let shutdown = upstream.shutdown.clone();
     let requests = Requests::start(input, codec);
     let writer = Writer::start(output, codec);
-    let mut session = Session { protocol, definition, upstream, requests, writer, spec };
+    let mut session = Session { protocol, definition, upstream, requests, writer, is_open: false, spec };
     let result = session.run().await;
     // Whatever the result: what was handed over before it must reach Flow.
     let written = tokio::select! {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::bindings::{resource, wrong};
+use super::meta;
 use super::protocol::{DiscoveredStream, Resource, StreamId, UpstreamProtocol};
 use super::session::Session;
 use crate::failure::{Cause, Failure};
@@ -23,6 +24,11 @@ impl<P: UpstreamProtocol> Session<P> {
             resources.push(
                 resource(&binding.resource_config_json, &self.protocol).map_err(|why| wrong(index, &why))?,
             );
+        }
+        for (index, binding) in (0..).zip(&request.bindings) {
+            let key =
+                binding.collection.as_ref().map(|collection| collection.key.as_slice()).unwrap_or_default();
+            meta::serves(key, self.definition.document.meta).map_err(|why| wrong(index, &why))?;
         }
         self.protocol.check(&self.upstream, &config).await?;
         let known = paths(request.last_capture.as_ref());

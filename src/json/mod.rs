@@ -11,4 +11,5 @@ pub mod remap;
 pub mod repair;
 pub(crate) mod scan;
 pub mod schema;
+pub mod shape;
 pub mod text;

@@ -17,15 +17,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Keys of the contract that this version does not act on. Ignoring one would change what a capture
 /// does, so each is refused by name.
-const LATER: &[&str] = &[
-    "streams.overrides.*.interval",
-    "schema.sourced",
-    "document.meta",
-    "read.minInterval",
-    "read.parallelism",
-    "state.format",
-    "singer.stateFileAcks",
-];
+const LATER: &[&str] = &["read.parallelism", "state.format", "singer.stateFileAcks"];
 
 /// Every key that this version acts on, for advice about unknown ones.
 const KNOWN: &[&str] = &[
@@ -55,6 +47,10 @@ const KNOWN: &[&str] = &[
     "oversizedRecord",
     "refresh",
     "checkpointEvery",
+    "meta",
+    "sourced",
+    "minInterval",
+    "interval",
     "documents",
     "bytes",
     "seconds",
@@ -185,7 +181,6 @@ mod tests {
             "timeouts: {spec: 60}\n",
             "streams:\n  overrides:\n    users: {keys: [/id]}\n",
             "read: {parallelism: 4}\n",
-            "streams: {overrides: {users: {interval: 1h}}}\n",
             "oauth2: auto\n",
             "a: [\n",
             "a: 1\na: 2\n",
@@ -200,7 +195,6 @@ mod tests {
         line 1 column 18: "60" is not a duration such as 90s, 15m or 1h
         line 3 column 13: unknown field `keys`, expected one of key, schemaPatch, normalize, refresh, interval; did you mean `key`?
         `read.parallelism` is a key of shim.yaml that this version does not act on yet; remove it
-        `streams.overrides.*.interval` is a key of shim.yaml that this version does not act on yet; remove it
         `oauth2: auto` is not acted on yet by this version; write the block out
         line 1 column 4: unclosed bracket '['
         line 2 column 1: duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable

@@ -70,6 +70,8 @@ struct Message<'a> {
     record: Option<&'a RawValue>,
     #[serde(borrow, default)]
     value: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    schema: Option<&'a RawValue>,
     #[serde(default)]
     encoding: Option<Encoding>,
     #[serde(default)]
@@ -105,7 +107,10 @@ pub(super) fn parse(line: &[u8]) -> Result<Event<'_>, LineError> {
         return Ok(message.stream.map_or(Event::Ignored, |Text(stream)| Event::EndMark(stream)));
     }
     if kind.eq_ignore_ascii_case("SCHEMA") {
-        return Ok(Event::Ignored);
+        return Ok(match (message.stream, message.schema) {
+            (Some(Text(stream)), Some(schema)) => Event::Schema(stream, schema),
+            _ => Event::Ignored,
+        });
     }
     Ok(message.kind.map_or(Event::Ignored, |Text(kind)| Event::Unknown(kind)))
 }
@@ -201,7 +206,7 @@ mod tests {
     #[test]
     fn each_type_has_its_meaning() {
         assert!(matches!(parse(br#"{"type":"STATE","value":{}}"#), Ok(Event::State(_))));
-        assert!(matches!(parse(br#"{"type":"SCHEMA","stream":"s","schema":{}}"#), Ok(Event::Ignored)));
+        assert!(matches!(parse(br#"{"type":"SCHEMA","stream":"s","schema":{}}"#), Ok(Event::Schema(..))));
         assert!(matches!(parse(br#"{"type":"NEWS"}"#), Ok(Event::Unknown(_))));
         for line in ["progress 10%", "{}", "{\"a\":1}", "[]", "\u{feff}x"] {
             assert!(matches!(parse(line.as_bytes()), Err(LineError::NotAMessage)), "{line}");

@@ -142,6 +142,11 @@ impl UpstreamProtocol for Singer {
         refresh::state(state)
     }
 
+    /// A replication slot moves on for all the streams that are read from it.
+    fn may_be_left_out(&self, resource_config: &Value, _: &StoredState<'_>) -> bool {
+        resource::method(resource_config).is_ok_and(|method| method != resource::LOG_BASED)
+    }
+
     fn reads_whole(&self, state: &StoredState<'_>) -> bool {
         state.shared.is_none_or(refresh::reads_whole)
     }

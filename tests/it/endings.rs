@@ -183,3 +183,32 @@ fn linked_collections_are_understood() {
     let connector = Connector::playing("airbyte", &[("read.jsonl", RECORD), ("spec.jsonl", SPEC)]);
     assert_eq!(connector.run(&[request]).succeeded().documents(0).len(), 1);
 }
+
+#[test]
+fn a_check_may_change_the_config_before_it_answers() {
+    let control = "{\"type\":\"CONTROL\",\"control\":{\"type\":\"CONNECTOR_CONFIG\",\"emitted_at\":1.5,\"connectorConfig\":{\"config\":{\"start\":\"now\"}}}}\n";
+    let answer = |status: &str| {
+        format!(
+            "{control}{{\"type\":\"CONNECTION_STATUS\",\"connectionStatus\":{{\"status\":\"{status}\",\"message\":\"no access\"}}}}\n"
+        )
+    };
+    let validate = json!({"validate": {"config": {}, "bindings": []}});
+    let check = |status: &str| {
+        let files = [("check.jsonl", answer(status)), ("spec.jsonl", SPEC.to_owned())];
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        Connector::playing("airbyte", &files).run(std::slice::from_ref(&validate))
+    };
+    assert_eq!(check("SUCCEEDED").succeeded().only("validated"), json!({}));
+    let failed = check("FAILED");
+    assert_eq!(failed.code, 4);
+    assert!(failed.last_words().contains("no access"), "{}", failed.last_words());
+}
+
+#[test]
+fn states_behind_complete_and_incomplete_are_kept() {
+    let lines = format!("{}{RECORD}{}{STATE}", status("users", "STARTED"), status("users", "COMPLETE"));
+    assert_eq!(read(&lines).succeeded().all("checkpoint").len(), 1);
+    let lines = format!("{RECORD}{}{STATE}#! exit 1\n", status("users", "INCOMPLETE"));
+    let run = read(&lines);
+    assert_eq!((run.code == 0, run.all("checkpoint").len(), run.uncommitted()), (false, 1, 0));
+}

@@ -1,0 +1,136 @@
+//! Sourced schemas, and how much of `_meta` documents get.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Connector, Run, airbyte, binding, open, singer};
+
+const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+const RECORD: &str =
+    "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1},\"emitted_at\":1}}\n";
+
+fn with_schema(mut binding: Value) -> Value {
+    binding["collection"]["writeSchema"]["x-source-schema"] = json!({"type": "object", "properties": {"id": {"type": "integer"}, "at": {"type": ["null", "string"]}}});
+    binding
+}
+
+fn read(shim: &str, bindings: &[Value]) -> Run {
+    let yaml = format!("protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\n{shim}");
+    let files = [("read.jsonl", RECORD), ("spec.jsonl", SPEC)];
+    Connector::shim(&yaml, &files).run(&[open(json!({}), bindings, json!({}))])
+}
+
+#[test]
+fn a_session_begins_with_a_closed_schema_of_each_stream() {
+    let run = read("", &[with_schema(airbyte("users", "incremental")), airbyte("orders", "incremental")])
+        .succeeded();
+    let sourced = run.only("sourcedSchema");
+    assert_eq!(sourced.get("binding"), None, "the first binding; the second says nothing");
+    let schema = &sourced["documentSchema"];
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(
+        schema["properties"]["at"],
+        json!({"type": ["null", "string"], "minLength": 1, "maxLength": 1})
+    );
+    assert_eq!(schema["properties"]["_meta"]["required"], json!(["uuid", "row_id", "op"]));
+    assert_eq!(run.responses[2], json!({"checkpoint": {"state": {"updated": {}, "mergePatch": true}}}));
+    assert!(run.responses[3].get("captured").is_some(), "{:?}", run.responses[3]);
+}
+
+#[test]
+fn nobody_is_told_who_does_not_infer_or_does_not_want_it() {
+    let mut strict = with_schema(airbyte("users", "incremental"));
+    strict["collection"]["writeSchema"]["x-infer-schema"] = json!(false);
+    assert!(read("", &[strict]).succeeded().all("sourcedSchema").is_empty());
+    let off = read("schema: {sourced: false}", &[with_schema(airbyte("users", "incremental"))]);
+    assert!(off.succeeded().all("sourcedSchema").is_empty());
+}
+
+#[test]
+fn a_schema_that_widens_on_the_way_is_told_before_the_next_document() {
+    let script = r#"
+case "$*" in *discover*) echo '{"streams":[{"tap_stream_id":"users","stream":"users","schema":{"properties":{"id":{"type":"integer"},"a":{"type":"string"}}},"metadata":[]}]}'; exit 0;; --about*) echo '{"settings":{}}'; exit 0;; esac
+printf '%s' "$LINES"
+"#;
+    let schema = |properties: Value| {
+        json!({"type": "SCHEMA", "stream": "users", "key_properties": [], "schema": {"properties": properties}}).to_string() + "\n"
+    };
+    let record = json!({"type": "RECORD", "stream": "users", "record": {"id": 1}}).to_string() + "\n";
+    let swapped = schema(json!({"a": {"type": "string"}, "id": {"type": "integer"}}));
+    let wider = schema(json!({"id": {"type": "integer"}, "a": {"type": "string"}, "b": {"type": "boolean"}}));
+    let lines = [&*swapped, &record, &swapped, &wider, &wider, &record, &swapped, &record].concat();
+    let run = Connector::new(&["run", "--protocol", "singer", "--", "sh", "-c", script, "tap"])
+        .variable("LINES", &lines)
+        .run(&[open(json!({}), &[singer("users", "INCREMENTAL")], json!({}))]);
+    // INCREMENTAL without a key to go by is the tap's own business here.
+    let kinds: Vec<&str> = run
+        .succeeded()
+        .responses
+        .iter()
+        .filter_map(|response| {
+            ["opened", "sourcedSchema", "checkpoint", "captured"]
+                .into_iter()
+                .find(|kind| response.get(kind).is_some())
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "opened",
+            "sourcedSchema",
+            "checkpoint",
+            "captured",
+            "sourcedSchema",
+            "checkpoint",
+            "captured",
+            "captured",
+            "checkpoint"
+        ]
+    );
+}
+
+#[test]
+fn documents_get_as_much_of_meta_as_the_shim_says() {
+    let document = |meta: &str| {
+        read(&format!("document: {{meta: {meta}}}"), &[airbyte("users", "incremental")])
+            .succeeded()
+            .documents(0)
+    };
+    assert_eq!(document("full"), [json!({"_meta": {"op": "u", "row_id": 0}, "id": 1})]);
+    assert_eq!(document("rowId"), [json!({"_meta": {"row_id": 0}, "id": 1})]);
+    assert_eq!(document("none"), [json!({"id": 1})]);
+}
+
+#[test]
+fn a_key_that_is_left_out_is_refused() {
+    let by_place =
+        binding(json!({"stream": "users", "syncMode": "full_refresh"}), &["users"], &["/_meta/row_id"]);
+    let run = read("document: {meta: none}", std::slice::from_ref(&by_place));
+    assert_eq!(run.code, 4);
+    assert!(run.last_words().contains("/_meta/row_id") && run.last_words().contains("document.meta"));
+    let yaml = "protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\ndocument: {meta: none}";
+    let validate = json!({"validate": {"config": {}, "bindings": [by_place]}});
+    let run = Connector::shim(yaml, &[("spec.jsonl", SPEC)]).run(&[validate]);
+    assert_eq!(run.code, 4, "{}", run.last_words());
+    assert!(run.last_words().contains("document.meta"));
+}
+
+#[test]
+fn discovered_schemas_ask_for_what_documents_have() {
+    let catalog = "{\"type\":\"CATALOG\",\"catalog\":{\"streams\":[{\"name\":\"users\",\"json_schema\":{},\"supported_sync_modes\":[\"full_refresh\"]}]}}\n";
+    for (meta, root, inner) in [
+        ("full", json!(["_meta"]), json!(["op", "row_id"])),
+        ("rowId", json!(["_meta"]), json!(["row_id"])),
+        ("none", json!([]), json!([])),
+    ] {
+        let yaml =
+            format!("protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\ndocument: {{meta: {meta}}}");
+        let connector = Connector::shim(&yaml, &[("spec.jsonl", SPEC), ("discover.jsonl", catalog)]);
+        let run = connector.run(&[json!({"discover": {"config": {}}})]).succeeded();
+        let schema = run.only("discovered")["bindings"][0]["documentSchema"].clone();
+        assert_eq!(
+            (&schema["required"], &schema["properties"]["_meta"]["required"]),
+            (&root, &inner),
+            "{meta}"
+        );
+    }
+}
