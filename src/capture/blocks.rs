@@ -15,8 +15,6 @@ const BLOCK: usize = 1024 * 1024;
 const ROW: usize = 96;
 /// Beyond this many blocks (16 GiB) rows are no longer compared: the state must stay small.
 const MOST: usize = 16 * 1024;
-/// A buffer that one huge row has made larger than this is not kept.
-const KEEP: usize = 2 * BLOCK;
 /// Changes with the way in which digests are made.
 const SEED: u64 = 1;
 
@@ -126,10 +124,8 @@ impl Blocks {
         self.rows = 0;
         self.bytes = 0;
         self.digest.reset();
-        self.held.clear();
-        if self.held.capacity() > KEEP {
-            self.held = Vec::new();
-        }
+        // Many streams may come one after the other: none keeps a buffer that it does not use.
+        self.held = Vec::new();
         self.holds = self.all.get(self.at).is_some_and(|block| block.digest.is_some());
     }
 

@@ -56,6 +56,9 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             }
             if !binding.resource.full_refresh || whole {
                 self.finish(stream).await?;
+            } else {
+                let written = self.refreshes.settle(stream, self.writer);
+                self.seen.wrote(written);
             }
             if binding.resource.full_refresh && !self.protocol.keeps_state_of_finished_refresh() {
                 tracing::debug!(stream = %binding.resource.id, "the refresh is complete; its state is not kept");

@@ -132,14 +132,22 @@ impl Refreshes {
             writer.captured(rows.binding, document.head, document.tail);
         }
         self.held += blocks.held() - before;
-        if blocks.is_complete() || self.held > HELD {
+        if blocks.is_complete() {
             gone_out += self.settle(stream, writer);
+        } else if self.held > HELD {
+            gone_out += self.settle_largest(writer);
         }
         gone_out
     }
 
+    /// Makes room where it makes most.
+    fn settle_largest(&mut self, writer: &mut Writer) -> u64 {
+        let held = |position: &usize| self.streams[*position].blocks.as_ref().map_or(0, Blocks::held);
+        (0..self.streams.len()).max_by_key(held).map_or(0, |largest| self.settle(largest, writer))
+    }
+
     /// Ends the running block. Gives how many held documents went out.
-    fn settle(&mut self, stream: usize, writer: &mut Writer) -> u64 {
+    pub(super) fn settle(&mut self, stream: usize, writer: &mut Writer) -> u64 {
         let Some(blocks) = &mut self.streams[stream].blocks else { return 0 };
         self.held -= blocks.held();
         blocks.settle(|held| writer.append(held))
