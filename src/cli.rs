@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::dev::bake::BakeOptions;
+use crate::dev::import_atf::ImportOptions;
 use crate::dev::install::InstallOptions;
 use crate::dev::new::NewOptions;
 use crate::dev::preview::PreviewOptions;
@@ -35,6 +36,8 @@ pub enum Command {
     Raw(RawCommand),
     /// Run the captures of a test.flow.yaml and print their documents, as `flowctl preview` does
     Preview(PreviewOptions),
+    /// Write the shim.yaml of a connector folder in airbyte-to-flow's layout
+    ImportAtf(ImportOptions),
     /// Install a shim's requirements.txt into a virtual environment beside it
     Install(InstallOptions),
     /// Ask upstream for its specification once and keep the answer in the shim's folder

@@ -44,6 +44,10 @@ pub fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some()
 }
 
+/// airbyte-to-flow's: with `per_stream`, the connector of a folder in its layout gets its state as a
+/// list of STREAM messages.
+pub const ATF_STATE_FORMAT: &str = "AIRBYTE_TO_FLOW_STATE_FORMAT";
+
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

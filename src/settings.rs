@@ -49,11 +49,12 @@ impl RunOptions {
     /// The connector that these options, the environment and the shim describe.
     pub fn resolve(self, shutdown: Shutdown) -> Result<Connector, Failure> {
         let folder = self.shim.or_else(|| env::get(env::SHIM_DIR).map(PathBuf::from));
-        let shim = load::load(folder.as_deref())?;
-        let mut definition = shim.definition;
         let atf = self.connector_entrypoint.as_deref();
         let atf = atf.map(|line| split("--connector-entrypoint", line)).transpose()?;
         let mut airbyte = atf.is_some();
+        let load = if airbyte { load::load_as_airbyte_to_flow } else { load::load };
+        let shim = load(folder.as_deref())?;
+        let mut definition = shim.definition;
         // Another upstream than the shim's has another specification.
         let baked = shim.baked.filter(|_| self.upstream.is_empty() && !airbyte);
         let own = std::mem::take(&mut definition.command);

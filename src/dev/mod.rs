@@ -13,6 +13,7 @@ mod docker;
 mod driver;
 mod endpoint;
 mod flow_yaml;
+pub mod import_atf;
 pub mod install;
 pub mod new;
 pub mod options;

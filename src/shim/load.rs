@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
 
+use super::atf;
 use super::baked::Baked;
 use super::definition::Definition;
+use super::mistakes;
 use crate::failure::{Cause, Failure};
 
 /// Where an image keeps its shim.
@@ -19,44 +22,6 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// does, so each is refused by name.
 const LATER: &[&str] = &["read.parallelism", "state.format", "singer.stateFileAcks"];
 
-/// Every key that this version acts on, for advice about unknown ones.
-const KNOWN: &[&str] = &[
-    "protocol",
-    "command",
-    "env",
-    "documentationUrl",
-    "oauth2",
-    "config",
-    "streams",
-    "schema",
-    "document",
-    "read",
-    "state",
-    "timeouts",
-    "singer",
-    "select",
-    "omit",
-    "overrides",
-    "key",
-    "spec",
-    "discover",
-    "check",
-    "stop",
-    "catalogFlag",
-    "maxRecordBytes",
-    "oversizedRecord",
-    "refresh",
-    "checkpointEvery",
-    "meta",
-    "sourced",
-    "minInterval",
-    "interval",
-    "documents",
-    "bytes",
-    "seconds",
-    "idleTimeout",
-];
-
 /// A shim, read.
 #[derive(Debug, Clone, Default)]
 pub struct Shim {
@@ -68,23 +33,50 @@ pub struct Shim {
     pub baked: Option<Baked>,
 }
 
-/// Reads the shim of this folder, else of the current one if it holds a shim, else of `/shim`. No
-/// shim at all is an empty one: protocol and command then come from the command line.
+/// Reads the shim of this folder, else of the current one if it holds a shim, else of `/shim`. Where
+/// there is no `shim.yaml`, files of airbyte-to-flow's count. No shim at all is an empty one: protocol
+/// and command then come from the command line.
 pub fn load(folder: Option<&Path>) -> Result<Shim, Failure> {
-    let folder = match folder {
+    let places = [".", IN_IMAGE].map(PathBuf::from);
+    let found = || places.into_iter().find(|place| place.join(FILE).is_file() || atf::is_atf(place));
+    let Some(folder) = existing(folder)?.or_else(found) else { return Ok(Shim::default()) };
+    let is_atf = atf::is_atf(&folder);
+    load_folder(folder, is_atf)
+}
+
+/// The same for a call in airbyte-to-flow's own spelling: of this folder, else of the current one, and
+/// with its conventions even where no file is.
+pub fn load_as_airbyte_to_flow(folder: Option<&Path>) -> Result<Shim, Failure> {
+    let folder = existing(folder)?.unwrap_or_else(|| PathBuf::from("."));
+    load_folder(folder, true)
+}
+
+/// A folder that was named has to be there.
+fn existing(folder: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    match folder {
         Some(folder) if !folder.is_dir() => {
-            return Err(Failure::new(
-                Cause::Usage,
-                format!("the shim folder {} does not exist", folder.display()),
-            ));
+            Err(Failure::new(Cause::Usage, format!("the shim folder {} does not exist", folder.display())))
         }
-        Some(folder) => Some(folder.to_owned()),
-        None => [".", IN_IMAGE].iter().map(PathBuf::from).find(|place| place.join(FILE).is_file()),
-    };
-    let Some(folder) = folder else { return Ok(Shim::default()) };
+        folder => Ok(folder.map(Path::to_owned)),
+    }
+}
+
+fn load_folder(folder: PathBuf, is_atf: bool) -> Result<Shim, Failure> {
     let folder = folder.canonicalize().unwrap_or(folder);
     let file = folder.join(FILE);
-    let definition = if file.is_file() { read(&file)? } else { Definition::default() };
+    let definition = if file.is_file() {
+        read(&file)?
+    } else if is_atf {
+        let tree = atf::tree(&folder)?;
+        Definition::deserialize(tree).map_err(|error| {
+            Failure::new(
+                Cause::Definition,
+                format!("the files of {} make no definition: {error}", folder.display()),
+            )
+        })?
+    } else {
+        Definition::default()
+    };
     let baked = Baked::load(&folder)?;
     Ok(Shim { folder: Some(folder), definition, baked })
 }
@@ -104,7 +96,9 @@ pub fn parse(text: &str) -> Result<Definition, String> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Definition::default());
     }
-    let tree: Value = serde_saphyr::from_str(text).map_err(|error| first_line(&error.to_string()))?;
+    // What is no YAML at all is told first.
+    let tree: Value = mistakes::read(text)?;
+    let definition: Definition = mistakes::read(text)?;
     if let Some(key) = LATER.iter().find(|key| holds(&tree, key)) {
         return Err(format!(
             "`{key}` is a key of shim.yaml that this version does not act on yet; remove it"
@@ -113,7 +107,7 @@ pub fn parse(text: &str) -> Result<Definition, String> {
     if tree["oauth2"] == "auto" {
         return Err("`oauth2: auto` is not acted on yet by this version; write the block out".to_owned());
     }
-    serde_saphyr::from_str(text).map_err(|error| advise(&first_line(&error.to_string())))
+    Ok(definition)
 }
 
 /// Whether the tree has a value at this path of keys; `*` stands for any.
@@ -124,27 +118,6 @@ fn holds(tree: &Value, path: &str) -> bool {
         .iter()
         .filter(|(name, _)| first == "*" || *name == first)
         .any(|(_, value)| rest.is_none_or(|rest| holds(value, rest)))
-}
-
-/// The YAML crate adds a picture of the place; the first line says it all.
-fn first_line(text: &str) -> String {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it is not YAML");
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
-}
-
-/// Adds the nearest known key to an error about an unknown one.
-fn advise(error: &str) -> String {
-    let unknown = error.split_once("unknown field `").and_then(|(_, rest)| rest.split('`').next());
-    let Some(unknown) = unknown else { return error.to_owned() };
-    let nearest = KNOWN
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)));
-    match nearest {
-        Some(nearest) if strsim::jaro_winkler(unknown, nearest) > 0.7 => {
-            format!("{error}; did you mean `{nearest}`?")
-        }
-        _ => error.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -170,35 +143,6 @@ mod tests {
         for text in ["", "\n", "# a comment\n"] {
             assert!(parse(text).expect("a definition").command.is_empty());
         }
-    }
-
-    #[test]
-    fn mistakes_are_told_with_their_place() {
-        let errors: Vec<String> = [
-            "protcol: airbyte\n",
-            "protocol: airbite\n",
-            "command: tap\n",
-            "timeouts: {spec: 60}\n",
-            "streams:\n  overrides:\n    users: {keys: [/id]}\n",
-            "read: {parallelism: 4}\n",
-            "oauth2: auto\n",
-            "a: [\n",
-            "a: 1\na: 2\n",
-        ]
-        .iter()
-        .map(|text| parse(text).expect_err("a mistake"))
-        .collect();
-        insta::assert_snapshot!(errors.join("\n"), @r#"
-        line 1 column 1: unknown field `protcol`, expected one of protocol, command, env, documentationUrl, oauth2, config, streams, schema, document, read, state, timeouts, singer; did you mean `protocol`?
-        line 1 column 11: unknown variant `airbite`, expected one of airbyte, singer
-        line 1 column 10: expected sequence start
-        line 1 column 18: "60" is not a duration such as 90s, 15m or 1h
-        line 3 column 13: unknown field `keys`, expected one of key, schemaPatch, normalize, refresh, interval; did you mean `key`?
-        `read.parallelism` is a key of shim.yaml that this version does not act on yet; remove it
-        `oauth2: auto` is not acted on yet by this version; write the block out
-        line 1 column 4: unclosed bracket '['
-        line 2 column 1: duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable
-        "#);
     }
 
     #[test]

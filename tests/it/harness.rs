@@ -79,6 +79,12 @@ impl Connector {
         self
     }
 
+    /// The same folder with other arguments.
+    pub(crate) fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        self
+    }
+
     /// The folder of its files.
     pub(crate) fn folder_path(&self) -> String {
         self.folder.path().to_str().expect("UTF-8").to_owned()

@@ -1,5 +1,6 @@
 //! What flow-shim does, seen through the built program.
 
+mod atf_folder;
 mod environment;
 mod flow_model;
 mod harness;
@@ -8,6 +9,7 @@ mod layering;
 mod left_behind;
 mod recorded_tap;
 
+mod atf;
 mod baked;
 mod catalog_flag;
 mod codecs;
@@ -17,6 +19,7 @@ mod documents;
 mod endings;
 mod gallery;
 mod images;
+mod import_atf;
 mod kill_matrix;
 mod out_of_memory;
 mod pull_upstream;
@@ -31,6 +34,7 @@ mod rotation;
 mod schedule;
 mod schemas;
 mod secrets;
+mod shim_mistakes;
 mod shutdown;
 mod soak;
 mod sourced;
