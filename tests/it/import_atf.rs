@@ -65,6 +65,7 @@ fn accepted(text: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the snapshot is a whole file")]
 fn what_is_written_says_where_it_comes_from() {
     let folder = AtfFolder::fixture("everything");
     import(&folder, &[".", "shim", "--", "python", "/airbyte/integration_code/main.py"]).succeeded();
