@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use super::streams::StreamsSection;
 use super::units::duration;
 
 /// A whole `shim.yaml`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Definition {
     /// Which protocol upstream speaks; detected where absent.
@@ -48,7 +49,7 @@ pub struct Definition {
 }
 
 /// The protocols.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ProtocolName {
     /// An Airbyte source.
@@ -68,7 +69,7 @@ impl ProtocolName {
 }
 
 /// `config:`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConfigSection {
     /// An RFC 7396 patch of upstream's config schema.
@@ -77,24 +78,29 @@ pub struct ConfigSection {
     pub schema: Option<Value>,
     /// JSON pointers, TO: FROM. Before upstream sees the config, the value at FROM moves to TO, pair
     /// after pair in the file's order.
+    #[schemars(with = "BTreeMap<String, String>")]
     pub map: Moves,
 }
 
 /// `timeouts:`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Timeouts {
     /// For upstream to tell its specification.
     #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
     pub spec: Duration,
     /// For a discovery.
     #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
     pub discover: Duration,
     /// For a connection check.
     #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
     pub check: Duration,
     /// Between asking upstream to stop and killing it.
     #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
     pub stop: Duration,
 }
 
@@ -110,7 +116,7 @@ impl Default for Timeouts {
 }
 
 /// `singer:`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct SingerSection {
     /// How the tap takes its catalog.
@@ -120,7 +126,7 @@ pub struct SingerSection {
 }
 
 /// Whether a tap's state file is kept at what is durable.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StateFileAcks {
     /// For taps that are known to read it while they run.
@@ -133,7 +139,7 @@ pub enum StateFileAcks {
 }
 
 /// The flag with which a tap takes its catalog.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum CatalogFlag {
     /// `--catalog`, unless the tap's `--help` knows only `--properties`.
     #[default]

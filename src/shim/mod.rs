@@ -9,6 +9,7 @@ pub mod load;
 mod mistakes;
 pub mod names;
 pub mod pointers;
+pub mod published;
 pub mod read;
 pub mod schema;
 pub mod stream;

@@ -3,24 +3,28 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::units::{bytes, duration, optional_duration};
 
 /// `read:`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ReadSection {
     /// A session stays up at least this long.
     #[serde(deserialize_with = "optional_duration")]
+    #[schemars(with = "String")]
     pub min_interval: Option<Duration>,
     /// How long upstream may show no sign of life.
     #[serde(deserialize_with = "duration")]
+    #[schemars(with = "String")]
     pub idle_timeout: Duration,
     /// How many upstream processes read at once.
     pub parallelism: NonZeroUsize,
     /// The largest record, in bytes.
     #[serde(deserialize_with = "bytes")]
+    #[schemars(with = "String")]
     pub max_record_bytes: usize,
     /// What happens to a record that is larger.
     pub oversized_record: OversizedRecord,
@@ -45,7 +49,7 @@ impl Default for ReadSection {
 }
 
 /// What happens to a record above the limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OversizedRecord {
     /// The read ends.
@@ -56,7 +60,7 @@ pub enum OversizedRecord {
 }
 
 /// Whether Open discovers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DiscoverOnOpen {
     /// Where the protocol needs it, or a write schema does not carry the source's schema.
@@ -70,13 +74,14 @@ pub enum DiscoverOnOpen {
 
 /// Bounds of the documents, their bytes and the time between two checkpoints of streams that send no
 /// state; the first to be reached counts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct CheckpointEvery {
     /// Documents.
     pub documents: u64,
     /// Bytes of documents.
     #[serde(deserialize_with = "bytes")]
+    #[schemars(with = "String")]
     pub bytes: usize,
     /// Seconds.
     pub seconds: u64,
@@ -89,7 +94,7 @@ impl Default for CheckpointEvery {
 }
 
 /// `state:`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StateSection {
     /// The form of the state file.
@@ -97,7 +102,7 @@ pub struct StateSection {
 }
 
 /// Forms of an Airbyte state file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StateFormat {
     /// The one in which upstream wrote last.

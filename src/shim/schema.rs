@@ -1,10 +1,11 @@
 //! `schema:` and `document:` of `shim.yaml`: what is published of a stream, and what is added to its
 //! documents.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `schema:`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct SchemaSection {
     /// Whether the source's schema is a hint or a promise.
@@ -22,7 +23,7 @@ impl Default for SchemaSection {
 }
 
 /// What a discovered schema constrains.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SchemaMode {
     /// Only the key and `_meta`; Flow infers the rest.
@@ -33,7 +34,7 @@ pub enum SchemaMode {
 }
 
 /// `document:`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct DocumentSection {
     /// How much of `_meta` is added.
@@ -41,7 +42,7 @@ pub struct DocumentSection {
 }
 
 /// What of `_meta` documents get.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum DocumentMeta {
     /// `op` and `row_id`.

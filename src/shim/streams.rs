@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use super::pointers::{key, normalizations};
 use super::units::optional_duration;
 
 /// `streams:`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StreamsSection {
     /// Globs of the streams that new captures read; others are discovered, but disabled. Absent: as
@@ -28,7 +29,7 @@ pub struct StreamsSection {
 }
 
 /// Rules by which new bindings are proposed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Conventions {
     /// Ours: collections by namespace and name, cursors that the source proposes.
@@ -40,26 +41,29 @@ pub enum Conventions {
 }
 
 /// One entry of `streams.overrides`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StreamOverride {
     /// JSON pointers that replace the stream's key.
     #[serde(deserialize_with = "key")]
+    #[schemars(with = "Vec<String>")]
     pub key: Option<Vec<String>>,
     /// An RFC 7396 patch of the stream's schema.
     pub schema_patch: Option<Value>,
     /// Values to be changed, by JSON pointer into a record.
     #[serde(deserialize_with = "normalizations")]
+    #[schemars(with = "BTreeMap<String, Normalization>")]
     pub normalize: BTreeMap<String, Normalization>,
     /// What a full refresh does with rows that are gone; absent: what fits the binding.
     pub refresh: Option<Refresh>,
     /// The least time from one read of the stream to the next; absent: every session reads it.
     #[serde(deserialize_with = "optional_duration")]
+    #[schemars(with = "String")]
     pub interval: Option<Duration>,
 }
 
 /// A change of a value on its way into a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalization {
     /// Text that is no date but begins with one becomes that date.
@@ -67,7 +71,7 @@ pub enum Normalization {
 }
 
 /// What a full refresh does with the rows of the one before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Refresh {
     /// Row ids start at 0 again, and rows beyond the refresh's end are deleted; an unchanged refresh

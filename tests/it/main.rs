@@ -35,6 +35,7 @@ mod schedule;
 mod schemas;
 mod secrets;
 mod shim_mistakes;
+mod shim_schema;
 mod shutdown;
 mod soak;
 mod sourced;
