@@ -53,8 +53,9 @@ pub async fn run(
     let codec = connector.codec;
     match protocol {
         ProtocolName::Airbyte => {
-            let upstream = upstream(&connector, &Airbyte::default());
-            serve(Airbyte::default(), connector.definition, upstream, spec, codec, input, output).await
+            let airbyte = Airbyte::new(connector.definition.state.format);
+            let upstream = upstream(&connector, &airbyte);
+            serve(airbyte, connector.definition, upstream, spec, codec, input, output).await
         }
         ProtocolName::Singer => {
             let singer = Singer::new(connector.definition.singer.clone());

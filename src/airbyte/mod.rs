@@ -1,7 +1,8 @@
 //! All that knows Airbyte: how a source is called, and what it prints.
 //!
 //! `message` reads lines, `trace` what they report, `question` the answers to spec, check and
-//! discover; `catalog` and `state` turn the engine's words into Airbyte's files and back.
+//! discover; `catalog`, `state` and `state_file` turn the engine's words into Airbyte's files
+//! and back; `takeover` reads what older shims kept.
 
 mod catalog;
 mod message;
@@ -9,6 +10,8 @@ mod question;
 mod refresh;
 mod resource;
 mod state;
+mod state_file;
+mod takeover;
 mod trace;
 
 use std::collections::HashMap;
@@ -19,16 +22,27 @@ use serde_json::value::RawValue;
 use crate::capture::event::LineError;
 use crate::capture::protocol::{
     Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, RefreshState, Resource,
-    ResourceSpec, Route, StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
+    ResourceSpec, Route, StateUpdate, StoredState, TakenOver, TakenOverCapture, UpstreamProtocol,
+    UpstreamSpec,
 };
 use crate::capture::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::log::Level;
+use crate::shim::read::StateFormat;
 use crate::shim::streams::Conventions;
 
 /// An Airbyte source.
 #[derive(Debug, Clone, Default)]
-pub struct Airbyte {}
+pub struct Airbyte {
+    state_format: StateFormat,
+}
+
+impl Airbyte {
+    /// A source that gets its state in this form.
+    pub fn new(state_format: StateFormat) -> Self {
+        Self { state_format }
+    }
+}
 
 impl UpstreamProtocol for Airbyte {
     fn name(&self) -> &'static str {
@@ -97,7 +111,7 @@ impl UpstreamProtocol for Airbyte {
             Argument::File("catalog.json"),
         ];
         let mut files = vec![config_file(config), file("catalog.json", catalog.to_string().into_bytes())];
-        if let Some(state) = state::join(state, streams) {
+        if let Some(state) = state_file::join(state, streams, self.state_format)? {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(file("state.json", state));
         }
@@ -125,6 +139,23 @@ impl UpstreamProtocol for Airbyte {
 
     fn reads_whole(&self, _: &StoredState<'_>) -> bool {
         true
+    }
+
+    fn take_over_binding(
+        &self,
+        entry: &RawValue,
+        stream: &BoundStream,
+    ) -> Result<Option<TakenOver>, Failure> {
+        takeover::binding(entry, stream)
+    }
+
+    fn take_over_capture(
+        &self,
+        state: &RawValue,
+        streams: &[BoundStream],
+        offered: &[&str],
+    ) -> Result<Option<TakenOverCapture>, Failure> {
+        takeover::capture(state, streams, offered)
     }
 
     fn keeps_state_of_finished_refresh(&self) -> bool {

@@ -1,9 +1,9 @@
 //! States: STREAM, GLOBAL and LEGACY messages, taken apart for storage and put together again.
 //!
-//! A stream's part is stored as the STREAM message that would carry it, with the descriptor as the
+//! A stream's part is stored with the type of the message that it came in and the descriptor as the
 //! source wrote it: a source that finds a namespace it did not write ignores the state in silence
-//! (airbyte-protocol.md, 4.2). What belongs to no stream is stored with its type, and so says in
-//! which form the source wants its state back.
+//! (airbyte-protocol.md, 4.2). What belongs to no stream is stored with its type, too. The types say
+//! in which form the source wants its state back: `state_file` puts it together.
 
 use std::borrow::Cow;
 
@@ -11,34 +11,34 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
-use crate::capture::protocol::{BoundStream, StateUpdate, StoredState};
+use crate::capture::protocol::{BoundStream, StateUpdate, Unnamed};
 use crate::json::members::Members;
 use crate::json::text::Text;
 
 /// A state message, as far as it is read. Serves stored parts too.
 #[derive(Deserialize)]
-struct State<'a> {
+pub(super) struct State<'a> {
     #[serde(borrow, rename = "type", default)]
-    kind: Option<Text<'a>>,
+    pub(super) kind: Option<Text<'a>>,
     #[serde(borrow, default)]
-    stream: Option<StreamState<'a>>,
+    pub(super) stream: Option<StreamState<'a>>,
     #[serde(borrow, default)]
     global: Option<Global<'a>>,
     #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+    pub(super) data: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "sourceStats")]
     stats: Option<&'a RawValue>,
     /// Only in what we stored of a GLOBAL state.
     #[serde(borrow, default, rename = "shared_state")]
-    shared: Option<&'a RawValue>,
+    pub(super) shared: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct StreamState<'a> {
+pub(super) struct StreamState<'a> {
     #[serde(borrow, rename = "stream_descriptor")]
-    descriptor: &'a RawValue,
+    pub(super) descriptor: &'a RawValue,
     #[serde(borrow, default, rename = "stream_state")]
-    value: Option<&'a RawValue>,
+    pub(super) value: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +63,7 @@ pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUp
     let record_count = state.stats.and_then(record_count);
     let update = match (kind, state.stream, state.global, state.data) {
         (Some("STREAM") | None, Some(stream), _, _) => split_stream(&stream, streams),
-        (Some("GLOBAL"), _, Some(global), _) => split_global(&global, streams),
+        (Some("GLOBAL") | None, _, Some(global), _) => split_global(&global, streams),
         (Some("LEGACY") | None, _, _, Some(data)) => split_legacy(data, streams),
         _ => Err(LineError::Damaged {
             kind: "STATE",
@@ -94,49 +94,64 @@ fn damaged(error: &serde_json::Error) -> LineError {
 fn split_stream(state: &StreamState<'_>, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
     let mut update = StateUpdate::default();
     match find(state, streams)? {
-        Ok(stream) => update.streams.push((stream, Some(stored_stream(state)))),
+        Ok(stream) => update.streams.push((stream, Some(stored_stream("STREAM", state)))),
         Err(name) => update.unbound.push(name),
     }
     Ok(update)
 }
 
-/// A GLOBAL state is the whole state: a stream that it does not name has none any more.
+/// A GLOBAL state is the whole state: a stream that it does not name has none any more, unless that
+/// came in a message of its own, as sources with streams outside of the log send it. A state that
+/// is empty throughout says nothing of any stream, and changes nothing.
 fn split_global(global: &Global<'_>, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
-    let mut parts: Vec<Option<Box<RawValue>>> = streams.iter().map(|_| None).collect();
-    let mut update = StateUpdate::default();
+    let shared = global.shared_state.map_or("null", RawValue::get);
+    if global.stream_states.is_empty() && is_empty(shared) {
+        return Ok(StateUpdate::default());
+    }
+    let mut update =
+        StateUpdate { unnamed: Unnamed::DropWhole(came_with_the_whole), ..StateUpdate::default() };
     for state in &global.stream_states {
         match find(state, streams)? {
-            Ok(stream) => parts[stream] = Some(stored_stream(state)),
+            Ok(stream) => update.streams.push((stream, Some(stored_stream("GLOBAL", state)))),
             Err(name) => update.unbound.push(name),
         }
     }
-    update.streams = parts.into_iter().enumerate().collect();
-    let shared = global.shared_state.map_or("null", RawValue::get);
     update.shared = Some(raw(format!(r#"{{"type":"GLOBAL","shared_state":{shared}}}"#)));
     Ok(update)
 }
 
-/// Old sources keep an object with a member for each stream, and perhaps others.
+fn came_with_the_whole(part: &RawValue) -> bool {
+    !part.get().starts_with(r#"{"type":"STREAM""#)
+}
+
+fn is_empty(value: &str) -> bool {
+    value == "null" || value.starts_with('{') && Members::new(value).next().is_none()
+}
+
+/// Old sources keep an object with a member for each stream, and perhaps others. Streams of one
+/// name in several namespaces share a member: it is of each of them.
 fn split_legacy(data: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {
     if !data.get().starts_with('{') {
-        return Err(LineError::Damaged {
-            kind: "STATE",
-            stream: None,
-            cause: "its data is no object".to_owned(),
-        });
+        let cause = "its data is no object".to_owned();
+        return Err(LineError::Damaged { kind: "STATE", stream: None, cause });
     }
-    let mut parts: Vec<Option<Box<RawValue>>> = streams.iter().map(|_| None).collect();
+    if is_empty(data.get()) {
+        return Ok(StateUpdate::default());
+    }
+    let mut update = StateUpdate { unnamed: Unnamed::Drop, ..StateUpdate::default() };
     let mut rest = Vec::new();
     for member in Members::new(data.get()) {
-        match streams.iter().position(|stream| stream.id.name == member.name) {
-            Some(stream) => {
-                parts[stream] = Some(raw(format!(r#"{{"type":"LEGACY","data":{}}}"#, member.value)));
-            }
-            None => rest.push(format!("{}:{}", member.raw_name, member.value)),
+        let before = update.streams.len();
+        for (stream, _) in streams.iter().enumerate().filter(|(_, stream)| stream.id.name == member.name) {
+            let part = raw(format!(r#"{{"type":"LEGACY","data":{}}}"#, member.value));
+            update.streams.push((stream, Some(part)));
+        }
+        if update.streams.len() == before {
+            rest.push(format!("{}:{}", member.raw_name, member.value));
         }
     }
-    let shared = Some(raw(format!(r#"{{"type":"LEGACY","data":{{{}}}}}"#, rest.join(","))));
-    Ok(StateUpdate { shared, streams: parts.into_iter().enumerate().collect(), ..StateUpdate::default() })
+    update.shared = Some(raw(format!(r#"{{"type":"LEGACY","data":{{{}}}}}"#, rest.join(","))));
+    Ok(update)
 }
 
 /// The bound stream that a descriptor means, else its name.
@@ -155,11 +170,12 @@ fn find(state: &StreamState<'_>, streams: &[BoundStream]) -> Result<Result<usize
     }
 }
 
-fn stored_stream(state: &StreamState<'_>) -> Box<RawValue> {
-    raw(format!(r#"{{"type":"STREAM","stream":{}}}"#, stream_text(state)))
+fn stored_stream(kind: &str, state: &StreamState<'_>) -> Box<RawValue> {
+    raw(format!(r#"{{"type":"{kind}","stream":{}}}"#, stream_text(state)))
 }
 
-fn stream_text(state: &StreamState<'_>) -> String {
+/// A stream and its state as they stand in STREAM and GLOBAL messages.
+pub(super) fn stream_text(state: &StreamState<'_>) -> String {
     let descriptor = state.descriptor.get();
     match state.value {
         Some(value) => format!(r#"{{"stream_descriptor":{descriptor},"stream_state":{}}}"#, value.get()),
@@ -168,53 +184,8 @@ fn stream_text(state: &StreamState<'_>) -> String {
 }
 
 /// Text that was put together of valid parts.
-fn raw(text: String) -> Box<RawValue> {
+pub(super) fn raw(text: String) -> Box<RawValue> {
     RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
-
-/// The content of the state file; `None` where there is no state.
-pub(super) fn join(stored: &StoredState<'_>, streams: &[BoundStream]) -> Option<Vec<u8>> {
-    let shared = stored.shared.and_then(|shared| serde_json::from_str::<State<'_>>(shared.get()).ok());
-    let parts: Vec<(usize, State<'_>)> = stored
-        .streams
-        .iter()
-        .enumerate()
-        .filter_map(|(stream, part)| Some((stream, serde_json::from_str(part.as_ref()?.get()).ok()?)))
-        .collect();
-    let by_stream: Vec<String> =
-        parts.iter().filter_map(|(_, part)| part.stream.as_ref()).map(stream_text).collect();
-    let kind = shared.as_ref().and_then(|shared| shared.kind.as_deref());
-    let text = match kind {
-        Some("GLOBAL") => {
-            let shared = shared.as_ref().and_then(|state| state.shared).map_or("null", RawValue::get);
-            // A source that shares nothing refuses the member (airbyte-protocol.md, 4.2).
-            let shared =
-                if shared == "null" { String::new() } else { format!(r#""shared_state":{shared},"#) };
-            format!(r#"[{{"type":"GLOBAL","global":{{{shared}"stream_states":[{}]}}}}]"#, by_stream.join(","))
-        }
-        // Once a stream has a state of its own, the source has moved on from LEGACY.
-        Some("LEGACY") if by_stream.is_empty() => legacy(shared.as_ref(), &parts, streams),
-        _ if by_stream.is_empty() => return None,
-        _ => {
-            let states = by_stream.iter().map(|stream| format!(r#"{{"type":"STREAM","stream":{stream}}}"#));
-            format!("[{}]", states.collect::<Vec<_>>().join(","))
-        }
-    };
-    Some(text.into_bytes())
-}
-
-/// Sources that write LEGACY states read the bare object.
-fn legacy(shared: Option<&State<'_>>, parts: &[(usize, State<'_>)], streams: &[BoundStream]) -> String {
-    let data = shared.and_then(|shared| shared.data).map_or("{}", RawValue::get);
-    let mut members: Vec<String> =
-        Members::new(data).map(|member| format!("{}:{}", member.raw_name, member.value)).collect();
-    for (stream, part) in parts {
-        if let (Some(data), Some(bound)) = (part.data, streams.get(*stream)) {
-            let name = serde_json::Value::from(bound.id.name.as_str());
-            members.push(format!("{name}:{}", data.get()));
-        }
-    }
-    format!("{{{}}}", members.join(","))
 }
 
 #[cfg(test)]
@@ -223,7 +194,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::capture::protocol::StreamId;
+    use crate::airbyte::state_file::join;
+    use crate::capture::protocol::{StoredState, StreamId};
+    use crate::shim::read::StateFormat;
 
     fn streams(ids: &[(Option<&str>, &str)]) -> Vec<BoundStream> {
         ids.iter()
@@ -240,18 +213,34 @@ mod tests {
 
     /// Splits messages one after the other and joins what is kept.
     fn kept(messages: &[&str], streams: &[BoundStream]) -> Option<String> {
+        kept_as(StateFormat::Auto, messages, streams)
+    }
+
+    fn kept_as(format: StateFormat, messages: &[&str], streams: &[BoundStream]) -> Option<String> {
         let mut shared: Option<Box<RawValue>> = None;
         let mut parts: Vec<Option<Box<RawValue>>> = streams.iter().map(|_| None).collect();
         for message in messages {
             let update = split(&raw((*message).to_owned()), streams).expect("a state");
             shared = update.shared.or(shared);
+            for part in &mut parts {
+                let drops = match update.unnamed {
+                    Unnamed::Keep => false,
+                    Unnamed::Drop => true,
+                    Unnamed::DropWhole(drops) => part.as_deref().is_some_and(drops),
+                };
+                *part = part.take().filter(|_| !drops);
+            }
             for (stream, part) in update.streams {
                 parts[stream] = part;
             }
         }
-        let stored =
-            StoredState { shared: shared.as_deref(), streams: parts.iter().map(Option::as_deref).collect() };
-        join(&stored, streams).map(|text| String::from_utf8(text).expect("UTF-8"))
+        let stored = StoredState {
+            shared: shared.as_deref(),
+            streams: parts.iter().map(Option::as_deref).collect(),
+            fresh: vec![false; streams.len()],
+        };
+        let file = join(&stored, streams, format).expect("a readable state");
+        file.map(|text| String::from_utf8(text).expect("UTF-8"))
     }
 
     #[test]
@@ -291,6 +280,59 @@ mod tests {
         let new =
             r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"users"},"stream_state":{"c":2}}}"#;
         assert!(kept(&[old, new], &streams).expect("a state").starts_with(r#"[{"type":"STREAM""#));
+    }
+
+    #[test]
+    fn a_stream_that_has_not_moved_on_from_legacy_yet_keeps_its_state() {
+        let streams = streams(&[(None, "users"), (Some("n"), "orders")]);
+        let old = r#"{"data":{"users":{"c":1},"orders":{"c":2}}}"#;
+        let new =
+            r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"users"},"stream_state":{"c":3}}}"#;
+        let orders = r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"orders","namespace":"n"},"stream_state":{"c":2}}}"#;
+        assert_eq!(kept(&[old, new], &streams), Some(format!("[{new},{orders}]")));
+        assert_eq!(
+            kept_as(StateFormat::Legacy, &[old, new], &streams).as_deref(),
+            Some(r#"{"users":{"c":3},"orders":{"c":2}}"#)
+        );
+    }
+
+    #[test]
+    fn streams_outside_of_the_log_keep_their_own_states() {
+        let streams = streams(&[(None, "a"), (None, "b")]);
+        let global = r#"{"type":"GLOBAL","global":{"shared_state":{"lsn":1},"stream_states":[{"stream_descriptor":{"name":"a"},"stream_state":{}}]}}"#;
+        let own = r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"b"},"stream_state":{"p":1}}}"#;
+        assert_eq!(kept(&[own, global], &streams), Some(format!("[{global},{own}]")));
+        assert_eq!(kept(&[global, own, global], &streams), Some(format!("[{global},{own}]")));
+        let moved_on = own.replace("\"b\"", "\"a\"");
+        assert_eq!(kept(&[global, own, &moved_on], &streams), Some(format!("[{moved_on},{own}]")));
+        let one = kept_as(StateFormat::Global, &[global, own], &streams).expect("a state");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&one).expect("JSON").as_array().map(Vec::len),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn an_empty_whole_state_changes_nothing() {
+        let streams = streams(&[(None, "a")]);
+        for (full, empty) in [
+            (r#"{"data":{"a":{"c":1}}}"#, r#"{"data":{}}"#),
+            (
+                r#"{"type":"GLOBAL","global":{"shared_state":{"l":1},"stream_states":[]}}"#,
+                r#"{"type":"GLOBAL","global":{"shared_state":{},"stream_states":[]}}"#,
+            ),
+        ] {
+            assert!(kept(&[full], &streams).is_some());
+            assert_eq!(kept(&[full, empty], &streams), kept(&[full], &streams));
+            assert_eq!(kept(&[empty], &streams), None);
+        }
+    }
+
+    #[test]
+    fn one_name_in_two_namespaces_shares_a_legacy_member() {
+        let streams = streams(&[(Some("a"), "s"), (Some("b"), "s")]);
+        let state = r#"{"data":{"s":{"c":1},"x":2}}"#;
+        assert_eq!(kept(&[state], &streams).as_deref(), Some(r#"{"x":2,"s":{"c":1}}"#));
     }
 
     #[test]

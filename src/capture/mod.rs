@@ -49,6 +49,7 @@ pub mod supervisor;
 mod transform;
 pub mod tree;
 mod upstream_config;
+mod takeover;
 mod validate;
 pub mod warden;
 pub mod watchdog;

@@ -24,6 +24,7 @@ use super::session::Session;
 use super::sourced::Sourced;
 use super::state::CaptureState;
 use super::supervisor::{Running, stopped};
+use super::takeover;
 use super::transform::Transform;
 use super::watchdog;
 use crate::failure::{Cause, Failure};
@@ -141,6 +142,8 @@ impl<P: UpstreamProtocol> Session<P> {
             says.then(|| stream.schema.clone())
         });
         let sourced = sourced.collect();
+        let offered: Vec<&str> = discovered.iter().flatten().map(|stream| stream.id.name.as_str()).collect();
+        takeover::take_over(&self.protocol, state, &streams, &offered)?;
         let refreshes = Refreshes::begin(&self.protocol, &self.definition, bound, &streams, state)?;
         let config = self.upstream.rotation.newest();
         let plan = self.protocol.read_plan(&config, &streams, discovered.as_deref(), &state.stored())?;

@@ -163,6 +163,26 @@ pub struct StoredState<'a> {
     /// What belongs to each stream, in the order of the bound streams; `None` for a stream that
     /// has none yet, or that is to start anew.
     pub streams: Vec<Option<&'a RawValue>>,
+    /// Which streams begin: Flow holds nothing of their bindings, which were added or backfilled.
+    pub fresh: Vec<bool>,
+}
+
+/// What a binding goes on from that another program read before.
+#[derive(Debug, Default)]
+pub struct TakenOver {
+    /// The row id of its next document.
+    pub row_id: u64,
+    /// Upstream's state of its stream, as [`UpstreamProtocol::split_state`] would have it.
+    pub state: Option<Box<RawValue>>,
+}
+
+/// What a capture goes on from that another program ran before.
+#[derive(Debug, Default)]
+pub struct TakenOverCapture {
+    /// What belongs to no single stream.
+    pub shared: Option<Box<RawValue>>,
+    /// The state of each stream, in the order of the bound streams.
+    pub streams: Vec<Option<Box<RawValue>>>,
 }
 
 /// What upstream's state of a stream that is read by full refresh says.
@@ -188,6 +208,8 @@ pub struct StateUpdate {
     pub shared: Option<Box<RawValue>>,
     /// New states of streams, by position in the bound streams; an inner `None` drops the state.
     pub streams: Vec<(usize, Option<Box<RawValue>>)>,
+    /// What becomes of the states of streams that the message does not name.
+    pub unnamed: Unnamed,
     /// Names of streams in the message that no binding reads: their states are not kept.
     pub unbound: Vec<String>,
     /// How many records upstream says it has printed since the last such message: of the one stream
@@ -200,6 +222,19 @@ pub struct StateUpdate {
 pub trait LineParser {
     /// What a line means.
     fn parse<'line>(&mut self, line: &'line [u8]) -> Result<Event<'line>, LineError>;
+}
+
+/// What a state message means for streams that it does not name.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Unnamed {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// Those that are read have no state any more.
+    Drop,
+    /// The same where this says so of a state, and for bindings that are not read now, too: what
+    /// the message shares has moved on without them.
+    DropWhole(fn(&RawValue) -> bool),
 }
 
 /// An upstream protocol: Airbyte or Singer.
@@ -272,6 +307,23 @@ pub trait UpstreamProtocol {
     /// Whether upstream, given this state, reads streams whole where it is asked to. Where it does
     /// not, a row that did not come is not a row that is gone.
     fn reads_whole(&self, state: &StoredState<'_>) -> bool;
+
+    /// Reads what another program kept for a binding; `None` where no program of this protocol
+    /// writes such an entry.
+    fn take_over_binding(&self, _: &RawValue, _: &BoundStream) -> Result<Option<TakenOver>, Failure> {
+        Ok(None)
+    }
+
+    /// Reads what another program kept for a whole capture; `None` where no program of this protocol
+    /// writes such a state. `offered` names the source's streams, as far as they are known.
+    fn take_over_capture(
+        &self,
+        _: &RawValue,
+        _: &[BoundStream],
+        _: &[&str],
+    ) -> Result<Option<TakenOverCapture>, Failure> {
+        Ok(None)
+    }
 
     /// Whether the state of a full-refresh stream is handed back after a refresh that ended well.
     /// Airbyte's is not: a source that gets it reads nothing (airbyte-protocol.md, 5.6).

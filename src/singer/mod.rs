@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use crate::capture::event::LineError;
 use crate::capture::protocol::{
     Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, RefreshState, Resource,
-    ResourceSpec, StateUpdate, StoredState, UpstreamProtocol, UpstreamSpec,
+    ResourceSpec, StateUpdate, StoredState, TakenOver, UpstreamProtocol, UpstreamSpec,
 };
 use crate::capture::supervisor::Upstream;
 use crate::failure::Failure;
@@ -149,6 +149,10 @@ impl UpstreamProtocol for Singer {
 
     fn reads_whole(&self, state: &StoredState<'_>) -> bool {
         state.shared.is_none_or(refresh::reads_whole)
+    }
+
+    fn take_over_binding(&self, entry: &RawValue, _: &BoundStream) -> Result<Option<TakenOver>, Failure> {
+        state::take_over(entry)
     }
 
     fn keeps_state_of_finished_refresh(&self) -> bool {

@@ -1,8 +1,9 @@
 //! A tap's state: one value for the whole tap, taken apart by stream for storage and put together
 //! again, so that one stream can start anew without the others.
 //!
-//! Nothing is dropped: nulls, unknown members and bookmarks of unknown streams come back, because
-//! taps fail without them (singer-protocol.md, 4.3).
+//! Nothing is dropped but what would hand a state to a stream that begins: nulls, unknown members
+//! and bookmarks of unknown streams come back, because taps fail without them
+//! (singer-protocol.md, 4.3).
 
 use std::collections::HashMap;
 
@@ -10,11 +11,20 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
-use crate::capture::protocol::{BoundStream, StateUpdate, StoredState};
+use crate::capture::protocol::{BoundStream, StateUpdate, StoredState, TakenOver, Unnamed};
+use crate::failure::{Cause, Failure};
 use crate::json::members::{Member, Members};
 
-/// What Estuary's older shim left in a bookmark (flow-protocol.md, 8.4).
+/// The row id of the next document, which Estuary's older shim left in a bookmark
+/// (flow-protocol.md, 8.4).
 const ROW_COUNTER: &str = "estuary.dev/rowCounter";
+
+/// The member with a bookmark for each stream.
+const BOOKMARKS: &str = "bookmarks";
+/// The member that names the stream which the tap was reading.
+const CURRENTLY_SYNCING: &str = "currently_syncing";
+/// The member with the table version of each stream.
+const VERSIONS: &str = "activate_versions";
 
 /// The members of an object as text, in their order.
 type Pairs = Vec<(String, String)>;
@@ -24,39 +34,60 @@ pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUp
         let cause = "its value is no object".to_owned();
         return Err(LineError::Damaged { kind: "STATE", stream: None, cause });
     }
+    // Older SDK taps begin with `{}`, others with the name of a stream alone: that says nothing of
+    // what was read, and must not replace what says it.
+    if Members::new(state.get()).all(|member| says_nothing(&member)) {
+        return Ok(StateUpdate::default());
+    }
     let positions: HashMap<&str, usize> =
         streams.iter().enumerate().map(|(position, stream)| (stream.id.name.as_str(), position)).collect();
-    let mut parts: Vec<Option<Box<RawValue>>> = streams.iter().map(|_| None).collect();
-    let bookmarks =
-        Members::new(state.get()).find(|member| member.name == "bookmarks" && member.value.starts_with('{'));
+    let mut update = StateUpdate { unnamed: Unnamed::Drop, ..StateUpdate::default() };
     let mut take = |object: &str| -> Pairs {
         let mut rest = Vec::new();
         for Member { name, raw_name, value } in Members::new(object) {
             match positions.get(&*name) {
-                Some(&position) => parts[position] = RawValue::from_string(value.to_owned()).ok(),
+                Some(&position) => {
+                    update.streams.push((position, RawValue::from_string(value.to_owned()).ok()));
+                }
                 None => rest.push((raw_name.to_owned(), value.to_owned())),
             }
         }
         rest
     };
-    let shared = match bookmarks {
+    let bookmarks = Members::new(state.get()).find(|member| member.name == BOOKMARKS);
+    let (shared, bookmarked) = match bookmarks {
         Some(bookmarks) => {
             let foreign = object(&take(bookmarks.value));
             let replaced = |member: Member<'_>| {
-                let value =
-                    if member.name == "bookmarks" { foreign.clone() } else { member.value.to_owned() };
+                let ours = member.name == BOOKMARKS && member.value.starts_with('{');
+                let value = if ours { foreign.clone() } else { member.value.to_owned() };
                 (member.raw_name.to_owned(), value)
             };
-            object(&Members::new(state.get()).map(replaced).collect::<Pairs>())
+            let shared = object(&Members::new(state.get()).map(replaced).collect::<Pairs>());
+            (shared, !says_nothing(&bookmarks))
         }
         // Old taps keep a member for each stream at the top, or none at all.
-        None => object(&take(state.get())),
+        None => {
+            (object(&take(state.get())), Members::new(state.get()).any(|member| !is_general(&member.name)))
+        }
     };
-    Ok(StateUpdate {
-        shared: RawValue::from_string(shared).ok(),
-        streams: parts.into_iter().enumerate().collect(),
-        ..StateUpdate::default()
-    })
+    if !bookmarked {
+        update.unnamed = Unnamed::Keep;
+    }
+    update.shared = RawValue::from_string(shared).ok();
+    Ok(update)
+}
+
+/// Whether a member of the whole state holds nothing that was read.
+fn says_nothing(member: &Member<'_>) -> bool {
+    let empty = member.value == "null"
+        || member.value.starts_with('{') && Members::new(member.value).next().is_none();
+    member.name == CURRENTLY_SYNCING || member.name == BOOKMARKS && empty
+}
+
+/// Whether a member at the top belongs to the tap, also where it keeps no `bookmarks`.
+fn is_general(name: &str) -> bool {
+    name == CURRENTLY_SYNCING || name == VERSIONS
 }
 
 /// The content of the state file; `None` where there is no state.
@@ -66,26 +97,38 @@ pub(super) fn join(stored: &StoredState<'_>, streams: &[BoundStream]) -> Option<
         .iter()
         .zip(streams)
         .filter_map(|(part, stream)| {
-            Some((Value::from(stream.id.name.as_str()).to_string(), without_counter((*part)?.get())))
+            Some((Value::from(stream.id.name.as_str()).to_string(), (*part)?.get().to_owned()))
         })
         .collect();
     let Some(shared) = stored.shared else {
         return (!parts.is_empty()).then(|| format!(r#"{{"bookmarks":{}}}"#, object(&parts)).into_bytes());
     };
-    let has_bookmarks = Members::new(shared.get()).any(|member| member.name == "bookmarks");
+    // The shared part may hold a member from a time when no binding read the stream.
+    let bound: HashMap<&str, bool> = streams
+        .iter()
+        .enumerate()
+        .map(|(at, stream)| (stream.id.name.as_str(), stored.fresh.get(at) == Some(&true)))
+        .collect();
+    let strangers = |object: &str| -> Pairs {
+        let strangers = Members::new(object).filter(|member| !bound.contains_key(&*member.name));
+        strangers.map(|member| (member.raw_name.to_owned(), member.value.to_owned())).collect()
+    };
+    let bookmarks_kept = Members::new(shared.get()).any(|member| member.name == BOOKMARKS);
+    let flat = !bookmarks_kept && Members::new(shared.get()).any(|member| !is_general(&member.name));
     let mut members: Pairs = Vec::new();
     for member in Members::new(shared.get()) {
         let value = match &*member.name {
-            "bookmarks" => {
-                let own = Members::new(member.value).map(|m| (m.raw_name.to_owned(), m.value.to_owned()));
-                object(&own.chain(parts.iter().cloned()).collect::<Pairs>())
+            BOOKMARKS if member.value.starts_with('{') || !parts.is_empty() => {
+                object(&strangers(member.value).into_iter().chain(parts.iter().cloned()).collect::<Pairs>())
             }
-            "currently_syncing" => currently_syncing(member.value, &parts),
+            CURRENTLY_SYNCING => currently_syncing(member.value, &parts),
+            VERSIONS => versions(member.value, &bound),
+            name if flat && bound.contains_key(name) => continue,
             _ => member.value.to_owned(),
         };
         members.push((member.raw_name.to_owned(), value));
     }
-    if !has_bookmarks {
+    if !bookmarks_kept {
         members.extend(parts);
     }
     Some(object(&members).into_bytes())
@@ -94,16 +137,40 @@ pub(super) fn join(stored: &StoredState<'_>, streams: &[BoundStream]) -> Option<
 /// A stream without a bookmark would be skipped for a whole run by singer-io tap-mysql; without the
 /// member pipelinewise-tap-postgres fails (surprise 5).
 fn currently_syncing(value: &str, parts: &Pairs) -> String {
-    let known = parts.iter().any(|(name, _)| name == value);
+    let text = |value: &str| serde_json::from_str::<String>(value).ok();
+    let known = parts.iter().any(|(name, _)| text(name) == text(value));
     if known { value.to_owned() } else { "null".to_owned() }
 }
 
-fn without_counter(bookmark: &str) -> String {
-    if !bookmark.starts_with('{') || !bookmark.contains(ROW_COUNTER) {
-        return bookmark.to_owned();
+/// A stream that begins has no version yet; `bound` says which do.
+fn versions(value: &str, bound: &HashMap<&str, bool>) -> String {
+    if !value.starts_with('{') {
+        return value.to_owned();
     }
-    let kept = Members::new(bookmark).filter(|member| member.name != ROW_COUNTER);
+    let kept = Members::new(value).filter(|member| bound.get(&*member.name) != Some(&true));
     object(&kept.map(|member| (member.raw_name.to_owned(), member.value.to_owned())).collect::<Pairs>())
+}
+
+/// An entry of Estuary's older shim is the bookmark itself, with the row id of the next document.
+pub(super) fn take_over(entry: &RawValue) -> Result<Option<TakenOver>, Failure> {
+    let members = || Members::new(entry.get());
+    if members().any(|member| member.name == "rowId") {
+        return Ok(None);
+    }
+    let counter = members().find(|member| member.name == ROW_COUNTER);
+    let row_id = match counter {
+        None => 0,
+        Some(counter) => counter.value.parse().map_err(|_| {
+            Failure::new(
+                Cause::Config,
+                format!("the state that an older connector left cannot be read: its {ROW_COUNTER} is no count; repair it, or backfill the binding"),
+            )
+        })?,
+    };
+    let kept = members().filter(|member| member.name != ROW_COUNTER);
+    let bookmark: Pairs = kept.map(|member| (member.raw_name.to_owned(), member.value.to_owned())).collect();
+    let state = if bookmark.is_empty() { None } else { RawValue::from_string(object(&bookmark)).ok() };
+    Ok(Some(TakenOver { row_id, state }))
 }
 
 fn object(members: &Pairs) -> String {
@@ -145,6 +212,7 @@ mod tests {
         let stored = StoredState {
             shared: update.shared.as_deref(),
             streams: parts.iter().map(Option::as_deref).collect(),
+            fresh: names.iter().map(|name| anew.contains(name)).collect(),
         };
         join(&stored, &streams).map(|text| String::from_utf8(text).expect("UTF-8"))
     }
@@ -178,20 +246,56 @@ mod tests {
             kept(r#"{"start_date":"2024-01-01","users":2}"#, &["users"], &[]).as_deref(),
             Some(r#"{"start_date":"2024-01-01","users":2}"#)
         );
-        assert_eq!(kept("{}", &["users"], &[]).as_deref(), Some("{}"));
+        assert_eq!(kept("{}", &["users"], &[]), None);
     }
 
     #[test]
-    fn bookmarks_of_the_older_shim_lose_their_counter() {
-        let streams = streams(&["users"]);
-        let part = RawValue::from_string(r#"{"replication_key":"at","estuary.dev/rowCounter":7}"#.to_owned())
-            .expect("JSON");
-        let stored = StoredState { shared: None, streams: vec![Some(&part)] };
+    fn an_entry_of_the_older_shim_is_a_bookmark_with_a_counter() {
+        let entry = |text: &str| take_over(&RawValue::from_string(text.to_owned()).expect("JSON"));
+        let taken = entry(r#"{"replication_key":"at","estuary.dev/rowCounter":7}"#);
+        let taken = taken.expect("readable").expect("known");
         assert_eq!(
-            join(&stored, &streams),
-            Some(br#"{"bookmarks":{"users":{"replication_key":"at"}}}"#.to_vec())
+            (taken.row_id, taken.state.as_deref().map(RawValue::get)),
+            (7, Some(r#"{"replication_key":"at"}"#))
         );
-        assert_eq!(join(&StoredState { shared: None, streams: vec![None] }, &streams), None);
+        let bare = entry(r#"{"since":1}"#).expect("readable").expect("known");
+        assert_eq!((bare.row_id, bare.state.as_deref().map(RawValue::get)), (0, Some(r#"{"since":1}"#)));
+        assert!(entry(r#"{"estuary.dev/rowCounter":2}"#).expect("readable").expect("known").state.is_none());
+        assert!(entry(r#"{"estuary.dev/rowCounter":"x"}"#).is_err());
+        assert!(entry(r#"{"rowId":1,"state":{}}"#).expect("readable").is_none());
+    }
+
+    #[test]
+    fn a_state_that_says_nothing_changes_nothing() {
+        for state in
+            ["{}", r#"{"bookmarks":{}}"#, r#"{"currently_syncing":"users"}"#, r#"{"bookmarks":null}"#]
+        {
+            let update = split(&RawValue::from_string(state.to_owned()).expect("JSON"), &streams(&["users"]))
+                .expect("a state");
+            assert!(update.shared.is_none() && update.streams.is_empty(), "{state}");
+            assert!(matches!(update.unnamed, Unnamed::Keep), "{state}");
+        }
+        let versions =
+            RawValue::from_string(r#"{"activate_versions":{"users":1}}"#.to_owned()).expect("JSON");
+        let update = split(&versions, &streams(&["users"])).expect("a state");
+        assert!(update.streams.is_empty() && matches!(update.unnamed, Unnamed::Keep));
+    }
+
+    #[test]
+    fn a_stream_that_begins_gets_nothing_from_before() {
+        let streams = streams(&["users", "orders"]);
+        let shared = RawValue::from_string(
+            r#"{"bookmarks":{"users":{"old":1},"x/y":{"s":1}},"activate_versions":{"users":1,"orders":2},"currently_syncing":"users"}"#.to_owned(),
+        )
+        .expect("JSON");
+        let stored =
+            StoredState { shared: Some(&shared), streams: vec![None, None], fresh: vec![true, false] };
+        assert_eq!(
+            join(&stored, &streams).map(|text| String::from_utf8(text).expect("UTF-8")).as_deref(),
+            Some(
+                r#"{"bookmarks":{"x/y":{"s":1}},"activate_versions":{"orders":2},"currently_syncing":null}"#
+            )
+        );
     }
 
     #[test]

@@ -41,3 +41,6 @@ mod soak;
 mod sourced;
 mod stream_overrides;
 mod watchdog;
+mod state_file;
+mod state_forms;
+mod takeover;

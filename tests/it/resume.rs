@@ -2,28 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Connector, airbyte, open, singer};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
-
-/// Prints the state file it gets as a log line and then the lines of `$LINES`.
-fn echoing(protocol: &str, lines: &str) -> Connector {
-    let script = r#"
-case "$*" in *discover*) echo '{"streams":[{"tap_stream_id":"users","stream":"users","key_properties":["id"],"schema":{"properties":{"id":{}}},"metadata":[]},{"tap_stream_id":"orders","stream":"orders","key_properties":["id"],"schema":{"properties":{"id":{}}},"metadata":[]}]}'; exit 0;; spec) printf '%s' "$SPEC"; exit 0;; --about*) echo '{"settings":{}}'; exit 0;; esac
-while [ $# -gt 0 ]; do if [ "$1" = --state ]; then printf 'INFO state-file:%s\n' "$(cat "$2")" >&2; fi; shift; done
-printf '%s' "$LINES"
-"#;
-    Connector::new(&["run", "--protocol", protocol, "--", "sh", "-c", script, "upstream"])
-        .variable("LINES", lines)
-        .variable("SPEC", SPEC)
-}
-
-fn given(run: &crate::harness::Run) -> Option<Value> {
-    run.logs.iter().find_map(|log| {
-        let text = log["message"].as_str()?;
-        serde_json::from_str(text.split_once("state-file:")?.1).ok()
-    })
-}
+use crate::harness::{airbyte, open, singer};
+use crate::state_file::{echoing, given};
 
 fn state(stream: &str, cursor: &str) -> String {
     format!(

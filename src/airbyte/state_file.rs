@@ -1,0 +1,151 @@
+//! The state file that a source gets: the stored parts, in the form in which it wrote them last, or
+//! in the one that the shim asks for.
+
+use serde_json::{Value, json};
+
+use super::state::{State, stream_text};
+use crate::capture::protocol::{BoundStream, StoredState};
+use crate::failure::{Cause, Failure};
+use crate::json::members::Members;
+use crate::shim::read::StateFormat;
+
+/// A stored part of a stream.
+struct Part<'a> {
+    bound: &'a BoundStream,
+    state: State<'a>,
+}
+
+/// The content of the state file; `None` where there is no state.
+pub(super) fn join(
+    stored: &StoredState<'_>,
+    streams: &[BoundStream],
+    format: StateFormat,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let shared: Option<State<'_>> = match stored.shared {
+        Some(shared) => {
+            Some(serde_json::from_str(shared.get()).map_err(|_| unreadable("that belongs to no stream"))?)
+        }
+        None => None,
+    };
+    let mut parts = Vec::new();
+    for (bound, part) in streams.iter().zip(&stored.streams) {
+        let Some(part) = part else { continue };
+        let state = serde_json::from_str(part.get())
+            .map_err(|_| unreadable(&format!("of stream {:?}", bound.id.to_string())))?;
+        parts.push(Part { bound, state });
+    }
+    let text = match form(format, shared.as_ref(), &parts) {
+        StateFormat::Global => Some(global(shared.as_ref(), &parts, format == StateFormat::Global)),
+        StateFormat::Legacy => legacy(shared.as_ref(), &parts, streams),
+        StateFormat::Auto | StateFormat::Stream if parts.is_empty() => None,
+        StateFormat::Auto | StateFormat::Stream => Some(list(&messages(&parts, |_| true))),
+    };
+    Ok(text.map(String::into_bytes))
+}
+
+/// The form that the source is to get. Once no part came with the whole state any more, the source
+/// has moved on to states by stream; from LEGACY it has as soon as it wrote the first of those.
+fn form(asked: StateFormat, shared: Option<&State<'_>>, parts: &[Part<'_>]) -> StateFormat {
+    if asked != StateFormat::Auto {
+        return asked;
+    }
+    let own = parts.iter().any(|part| part.state.is("STREAM"));
+    let whole = parts.iter().any(|part| part.state.is("GLOBAL"));
+    match shared.and_then(|shared| shared.kind.as_deref()) {
+        Some("GLOBAL") if whole || !own => StateFormat::Global,
+        Some("LEGACY") if !own && !whole => StateFormat::Legacy,
+        _ => StateFormat::Stream,
+    }
+}
+
+/// One GLOBAL message, and one for each stream that had its state apart, unless all go into one.
+fn global(shared: Option<&State<'_>>, parts: &[Part<'_>], all: bool) -> String {
+    let apart = |part: &Part<'_>| !all && part.state.is("STREAM");
+    let states: Vec<String> = parts.iter().filter(|part| !apart(part)).map(Part::text).collect();
+    let shared = shared.filter(|shared| shared.is("GLOBAL")).and_then(|shared| shared.shared);
+    // A source that shares nothing refuses the member (airbyte-protocol.md, 4.2).
+    let shared = match shared {
+        Some(shared) if shared.get() != "null" => format!(r#""shared_state":{},"#, shared.get()),
+        _ => String::new(),
+    };
+    let states = states.join(",");
+    let mut all = vec![format!(r#"{{"type":"GLOBAL","global":{{{shared}"stream_states":[{states}]}}}}"#)];
+    all.extend(messages(parts, apart));
+    list(&all)
+}
+
+fn messages(parts: &[Part<'_>], chosen: impl Fn(&Part<'_>) -> bool) -> Vec<String> {
+    let chosen = parts.iter().filter(|part| chosen(part));
+    chosen.map(|part| format!(r#"{{"type":"STREAM","stream":{}}}"#, part.text())).collect()
+}
+
+fn list(messages: &[String]) -> String {
+    format!("[{}]", messages.join(","))
+}
+
+/// Sources that write LEGACY states read the bare object. Members of streams that begin are left
+/// out: the shared part may hold one from a time when no binding read the stream.
+fn legacy(shared: Option<&State<'_>>, parts: &[Part<'_>], streams: &[BoundStream]) -> Option<String> {
+    let data = shared.and_then(|shared| shared.data).map_or("{}", |data| data.get());
+    let bound = |name: &str| streams.iter().filter(|stream| stream.id.name == name).count();
+    let mut members: Vec<String> = Members::new(data)
+        .filter(|member| bound(&member.name) == 0)
+        .map(|member| format!("{}:{}", member.raw_name, member.value))
+        .collect();
+    let mut written: Vec<&str> = Vec::new();
+    for part in parts {
+        let name = part.bound.id.name.as_str();
+        // What several streams share is handed back only while none of them begins.
+        let whole = parts.iter().filter(|other| other.bound.id.name == name).count() == bound(name);
+        if whole && !written.contains(&name) {
+            written.push(name);
+            members.push(format!("{}:{}", Value::from(name), part.value()));
+        }
+    }
+    (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
+}
+
+impl State<'_> {
+    fn is(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+}
+
+impl Part<'_> {
+    /// The part as it stands in a STREAM or GLOBAL message.
+    fn text(&self) -> String {
+        match &self.state.stream {
+            Some(stream) => stream_text(stream),
+            None => {
+                format!(
+                    r#"{{"stream_descriptor":{},"stream_state":{}}}"#,
+                    descriptor(self.bound),
+                    self.value()
+                )
+            }
+        }
+    }
+
+    /// The state alone.
+    fn value(&self) -> &str {
+        let value = self.state.stream.as_ref().map_or(self.state.data, |stream| stream.value);
+        value.map_or("null", |value| value.get())
+    }
+}
+
+/// The descriptor of a stream that never wrote one.
+pub(super) fn descriptor(bound: &BoundStream) -> Value {
+    match &bound.id.namespace {
+        Some(namespace) => json!({"name": bound.id.name, "namespace": namespace}),
+        None => json!({"name": bound.id.name}),
+    }
+}
+
+fn unreadable(which: &str) -> Failure {
+    Failure::new(
+        Cause::Config,
+        format!(
+            "the state {which} that Flow keeps cannot be read; if it was edited by hand, repair it, else backfill the bindings"
+        ),
+    )
+}
