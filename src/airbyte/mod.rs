@@ -115,7 +115,7 @@ impl UpstreamProtocol for Airbyte {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(file("state.json", state));
         }
-        Ok(ReadPlan { invocation: Invocation { arguments, files }, routes: routes(streams) })
+        Ok(ReadPlan { invocation: Invocation { arguments, files }, routes: routes(streams), durable: None })
     }
 
     type Parser = message::Lines;

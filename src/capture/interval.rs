@@ -74,7 +74,7 @@ pub(super) async fn rest(
     tokio::select! {
         () = tokio::time::sleep(time) => Ok(Rested::Over),
         why = shutdown.requested() => Err(stopped(why)),
-        failure = stray_request_or_end(requests) => failure.map_or(Ok(Rested::Ended), Err),
+        failure = stray_request_or_end(requests, None) => failure.map_or(Ok(Rested::Ended), Err),
     }
 }
 

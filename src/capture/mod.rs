@@ -4,6 +4,7 @@
 //! `supervisor` owns the process. What the engine has to know of a protocol is the trait in
 //! `protocol`, and what a line means is an `event`.
 
+pub mod acknowledged;
 pub mod batch;
 pub mod bindings;
 mod blocks;
@@ -46,10 +47,10 @@ pub mod stacks;
 pub mod state;
 pub mod stderr;
 pub mod supervisor;
+mod takeover;
 mod transform;
 pub mod tree;
 mod upstream_config;
-mod takeover;
 mod validate;
 pub mod warden;
 pub mod watchdog;

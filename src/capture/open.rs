@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::acknowledged::StateFile;
 use super::bindings::{self, BoundBinding};
 use super::cadence::Cadence;
 use super::counts::Counts;
@@ -17,6 +18,7 @@ use super::oversized::RecordLimit;
 use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, StreamId, UpstreamProtocol};
 use super::pump::{Pump, closed};
 use super::refresh::Refreshes;
+use super::requests::Requests;
 use super::router::Router;
 use super::schema;
 use super::seen::Seen;
@@ -28,7 +30,7 @@ use super::takeover;
 use super::transform::Transform;
 use super::watchdog;
 use crate::failure::{Cause, Failure};
-use crate::flow::message::{CaptureSpec, OpenRequest, Opened, Response};
+use crate::flow::message::{CaptureSpec, OpenRequest, Opened, Request, Response};
 use crate::shim::read::DiscoverOnOpen;
 use crate::shim::stream::stream_override;
 use crate::shim::streams::Normalization;
@@ -47,7 +49,7 @@ impl<P: UpstreamProtocol> Session<P> {
         // Until bindings are spread over shards, the shard that owns the first key reads them all.
         let idle = bound.is_empty() || request.range.is_some_and(|range| range.key_begin != 0);
         if idle {
-            self.opened().await?;
+            self.opened(false).await?;
             tracing::info!("no binding is to be read here; waiting");
             return self.wait_for_end().await;
         }
@@ -55,7 +57,7 @@ impl<P: UpstreamProtocol> Session<P> {
         let Some(bound) = self.due(bound, &request.state_json).await? else { return Ok(()) };
         let mut state = CaptureState::open(&request.state_json, &state_keys(&bound))?;
         let planned = self.plan(&capture, &bound, &mut state).await?;
-        self.opened().await?;
+        self.opened(planned.plan.durable.is_some()).await?;
         self.read(&bound, planned, &mut state).await?;
         // Everything is committed; a session that is to stay up waits.
         let time = self.definition.read.min_interval.map(|least| least.saturating_sub(began.elapsed()));
@@ -89,7 +91,8 @@ impl<P: UpstreamProtocol> Session<P> {
                 };
                 return Ok(Some(bound.into_iter().zip(&waits).filter_map(due).collect()));
             }
-            self.opened().await?;
+            // What is not needed does no harm.
+            self.opened(true).await?;
             tracing::info!(seconds = next.as_secs(), "no stream is due yet; waiting");
             if rest(next, &self.upstream.shutdown, &mut self.requests).await? == Rested::Ended {
                 return Ok(None);
@@ -151,11 +154,11 @@ impl<P: UpstreamProtocol> Session<P> {
     }
 
     /// Tells Flow, once, that the capture is open.
-    async fn opened(&mut self) -> Result<(), Failure> {
+    async fn opened(&mut self, explicit_acknowledgements: bool) -> Result<(), Failure> {
         if std::mem::replace(&mut self.is_open, true) {
             return Ok(());
         }
-        let opened = Opened { explicit_acknowledgements: false };
+        let opened = Opened { explicit_acknowledgements };
         self.writer.send(&Response { opened: Some(opened), ..Response::default() }).await.map_err(closed)
     }
 
@@ -169,6 +172,8 @@ impl<P: UpstreamProtocol> Session<P> {
         let read_at = Timestamp::now().to_string();
         let mut running = self.upstream.start(&plan.invocation)?;
         let transforms = self.transforms(bound);
+        let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
+        let state_file = state_file.as_ref();
         let mut pump = Pump {
             protocol: &self.protocol,
             parser: self.protocol.parser(),
@@ -178,6 +183,7 @@ impl<P: UpstreamProtocol> Session<P> {
             state,
             documents: Documents::new(self.definition.document.meta),
             transforms,
+            state_file,
             refreshes,
             counts: Counts::new(streams.len()),
             sourced: Sourced::new(&self.definition, bound),
@@ -195,7 +201,7 @@ impl<P: UpstreamProtocol> Session<P> {
             never = left_behind => match never {},
             () = watch.expired() => Ok(()),
             why = self.upstream.shutdown.requested() => Err(stopped(why)),
-            failure = stray_request(&mut self.requests) => Err(failure),
+            failure = stray_request(&mut self.requests, state_file) => Err(failure),
         };
         pump.seen.last_stream = pump.last_stream();
         if let Some(verdict) = watch.verdict(&pump.seen) {
@@ -206,7 +212,10 @@ impl<P: UpstreamProtocol> Session<P> {
             cut_short(running).await;
             return Err(failure);
         }
-        let ended = running.ended(false).await?;
+        let ended = tokio::select! {
+            ended = running.ended(false) => ended?,
+            failure = stray_request(&mut self.requests, state_file) => return Err(failure),
+        };
         report(&mut pump);
         let verdict = outcome::decide(&ended, &pump.seen, &streams);
         let finished = outcome::finished(&ended, &pump.seen, &streams, verdict.is_ok());
@@ -235,7 +244,7 @@ impl<P: UpstreamProtocol> Session<P> {
     async fn wait_for_end(&mut self) -> Result<(), Failure> {
         tokio::select! {
             why = self.upstream.shutdown.requested() => Err(stopped(why)),
-            failure = stray_request_or_end(&mut self.requests) => failure.map_or(Ok(()), Err),
+            failure = stray_request_or_end(&mut self.requests, None) => failure.map_or(Ok(()), Err),
         }
     }
 }
@@ -273,19 +282,27 @@ fn report<P: UpstreamProtocol>(pump: &mut Pump<'_, P>) {
     tracing::info!(documents = seen.documents, "upstream has ended");
 }
 
-/// Acknowledgements need nothing; the end of stdin is no stop; anything else is a mistake.
-async fn stray_request(requests: &mut super::requests::Requests) -> Failure {
-    match stray_request_or_end(requests).await {
+/// Takes acknowledgements; the end of stdin is no stop; anything else is a mistake.
+async fn stray_request(requests: &mut Requests, file: Option<&StateFile>) -> Failure {
+    match stray_request_or_end(requests, file).await {
         Some(failure) => failure,
         None => std::future::pending().await,
     }
 }
 
-pub(super) async fn stray_request_or_end(requests: &mut super::requests::Requests) -> Option<Failure> {
+pub(super) async fn stray_request_or_end(
+    requests: &mut Requests,
+    file: Option<&StateFile>,
+) -> Option<Failure> {
     loop {
         match requests.next().await {
             Ok(None) => return None,
-            Ok(Some(request)) if request.acknowledge.is_some() => {}
+            Ok(Some(Request { acknowledge: Some(acknowledge), .. })) => {
+                let written = file.map_or(Ok(()), |file| file.acknowledge(acknowledge.checkpoints));
+                if let Err(failure) = written {
+                    return Some(failure);
+                }
+            }
             Ok(Some(_)) => {
                 return Some(Failure::new(
                     Cause::Runtime,

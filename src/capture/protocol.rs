@@ -142,6 +142,9 @@ pub struct ReadPlan {
     pub invocation: Invocation,
     /// Which names in records, states and statuses mean which binding.
     pub routes: Vec<Route>,
+    /// The file of the invocation that upstream reads again while it runs, to learn what is durable;
+    /// `None` where it does not. [`UpstreamProtocol::state_file`] has its content.
+    pub durable: Option<&'static str>,
 }
 
 /// A name under which upstream prints a stream.
@@ -307,6 +310,11 @@ pub trait UpstreamProtocol {
     /// Whether upstream, given this state, reads streams whole where it is asked to. Where it does
     /// not, a row that did not come is not a row that is gone.
     fn reads_whole(&self, state: &StoredState<'_>) -> bool;
+
+    /// The content of [`ReadPlan::durable`] in this state.
+    fn state_file(&self, _: &StoredState<'_>, _: &[BoundStream]) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// Reads what another program kept for a binding; `None` where no program of this protocol
     /// writes such an entry.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::io::AsyncRead;
 use tokio::time::{Instant, timeout_at};
 
+use super::acknowledged::StateFile;
 use super::batch;
 use super::cadence::Cadence;
 use super::counts::Counts;
@@ -56,6 +57,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub state: &'a mut CaptureState,
     /// What is changed in the records of each stream, by position; `None` for nothing.
     pub transforms: Vec<Option<Transform>>,
+    /// Where upstream reads what is durable.
+    pub state_file: Option<&'a StateFile>,
     /// Makes documents.
     pub documents: Documents,
     /// Counts rows and knows what is to be deleted.
@@ -119,6 +122,9 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Writes a checkpoint with what changed since the last one.
     pub async fn checkpoint(&mut self) -> Result<(), Failure> {
         self.refreshes.save(self.state);
+        if let Some(file) = self.state_file {
+            file.checkpoint(self.protocol.state_file(&self.state.stored(), self.streams));
+        }
         let state = ConnectorState { updated_json: self.state.patch(), merge_patch: true };
         let checkpoint = Checkpoint { state: Some(state) };
         self.seen.uncommitted = 0;

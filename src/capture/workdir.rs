@@ -102,6 +102,20 @@ fn remove_if_abandoned(folder: &Path) -> bool {
     flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && std::fs::remove_dir_all(folder).is_ok()
 }
 
+/// Replaces a file of the folder by one with this content; whoever reads it sees one or the other.
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let new = path.with_extension("new");
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut open| open.write_all(content))
+        .and_then(|()| std::fs::rename(&new, path))
+        .map_err(|error| failed("what Flow has acknowledged cannot be written for upstream", &error))
+}
+
 fn failed(what: &str, error: &std::io::Error) -> Failure {
     Failure::new(Cause::Internal, format!("{what}: {error}; is the temporary folder writable, and not full?"))
 }

@@ -20,7 +20,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Keys of the contract that this version does not act on. Ignoring one would change what a capture
 /// does, so each is refused by name.
-const LATER: &[&str] = &["read.parallelism", "singer.stateFileAcks"];
+const LATER: &[&str] = &["read.parallelism"];
 
 /// A shim, read.
 #[derive(Debug, Clone, Default)]

@@ -7,6 +7,7 @@
 mod about;
 mod catalog;
 mod flag;
+mod log_based;
 mod message;
 mod refresh;
 mod resource;
@@ -26,13 +27,14 @@ use crate::capture::protocol::{
 use crate::capture::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::log::Level;
-use crate::shim::definition::SingerSection;
+use crate::shim::definition::{SingerSection, StateFileAcks};
 
 /// A Singer tap.
 #[derive(Debug)]
 pub struct Singer {
     flag: flag::Flag,
     discovery: catalog::Discovery,
+    state_file_acks: StateFileAcks,
 }
 
 impl Default for Singer {
@@ -44,7 +46,11 @@ impl Default for Singer {
 impl Singer {
     /// A tap with these settings.
     pub fn new(settings: SingerSection) -> Self {
-        Self { flag: flag::Flag::new(settings.catalog_flag), discovery: catalog::Discovery::default() }
+        Self {
+            flag: flag::Flag::new(settings.catalog_flag),
+            discovery: catalog::Discovery::default(),
+            state_file_acks: settings.state_file_acks,
+        }
     }
 }
 
@@ -118,13 +124,20 @@ impl UpstreamProtocol for Singer {
             PrivateFile { name: "config.json", content: config.to_string().into_bytes() },
             PrivateFile { name: "catalog.json", content: catalog.to_string().into_bytes() },
         ];
-        if let Some(content) = state::join(state, streams) {
+        log_based::warn(config, streams, discovered);
+        let rewritten = match self.state_file_acks {
+            StateFileAcks::On => true,
+            StateFileAcks::Off => false,
+            StateFileAcks::Auto => log_based::rereads_state(streams, discovered),
+        };
+        if let Some(content) = state::join(state, streams).or_else(|| rewritten.then(|| b"{}".to_vec())) {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(PrivateFile { name: "state.json", content });
         }
         Ok(ReadPlan {
             invocation: Invocation { arguments, files },
             routes: routes::routes(streams, discovered),
+            durable: rewritten.then_some("state.json"),
         })
     }
 
@@ -149,6 +162,10 @@ impl UpstreamProtocol for Singer {
 
     fn reads_whole(&self, state: &StoredState<'_>) -> bool {
         state.shared.is_none_or(refresh::reads_whole)
+    }
+
+    fn state_file(&self, state: &StoredState<'_>, streams: &[BoundStream]) -> Vec<u8> {
+        state::join(state, streams).unwrap_or_else(|| b"{}".to_vec())
     }
 
     fn take_over_binding(&self, entry: &RawValue, _: &BoundStream) -> Result<Option<TakenOver>, Failure> {

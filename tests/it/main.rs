@@ -9,6 +9,7 @@ mod layering;
 mod left_behind;
 mod recorded_tap;
 
+mod acknowledgements;
 mod atf;
 mod baked;
 mod catalog_flag;
@@ -39,8 +40,8 @@ mod shim_schema;
 mod shutdown;
 mod soak;
 mod sourced;
-mod stream_overrides;
-mod watchdog;
 mod state_file;
 mod state_forms;
+mod stream_overrides;
 mod takeover;
+mod watchdog;

@@ -44,13 +44,18 @@ pub struct Running {
     pub(super) shutdown: Shutdown,
     pub(super) rotation: Rotation,
     pub(super) config: ConfigFile,
-    pub(super) _workdir: Workdir,
+    pub(super) workdir: Workdir,
 }
 
 impl Running {
     /// Its processes.
     pub fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// Where its private file of this name is.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self.workdir.file(name)
     }
 
     /// Its signs of life.

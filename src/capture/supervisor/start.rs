@@ -84,7 +84,7 @@ impl Upstream {
             shutdown: self.shutdown.clone(),
             rotation: self.rotation.clone(),
             config,
-            _workdir: workdir,
+            workdir,
         })
     }
 

@@ -1,0 +1,107 @@
+//! Taps that read PostgreSQL's log, and how each of them frees it (singer-protocol.md, 4.4).
+//!
+//! Which tap it is, its catalog tells: programs and packages go by the same name, `tap-postgres`.
+
+use serde_json::Value;
+
+use super::catalog::Entry;
+use super::resource::{self, LOG_BASED};
+use crate::capture::protocol::{BoundStream, DiscoveredStream};
+
+/// How long meltanolabs-tap-postgres reads before it first confirms what it printed.
+const CONFIRMS_AFTER: u64 = 30;
+
+/// The entries of the streams that are read by the log.
+fn entries<'a>(
+    streams: &'a [BoundStream],
+    discovered: &'a [DiscoveredStream],
+) -> impl Iterator<Item = &'a Value> {
+    let by_log = |stream: &&BoundStream| resource::method(&stream.resource_config) == Ok(LOG_BASED);
+    streams
+        .iter()
+        .filter(by_log)
+        .filter_map(|stream| discovered.iter().find(|found| found.id == stream.id)?.source_stream.as_ref())
+}
+
+/// Whether this is pipelinewise-tap-postgres reading the log: it reads its state file again every
+/// ten seconds, and has the server free the log up to there. Its entries name database and schema
+/// and say whether they are views. Other taps whose entries do (for SQL Server) read the file once,
+/// so that rewriting it does them no harm.
+pub(super) fn rereads_state(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> bool {
+    entries(streams, discovered).any(|entry| {
+        let root = Entry(entry).root_metadata();
+        let names = ["schema-name", "database-name", "is-view"];
+        !is_sdk(entry) && names.iter().all(|name| root.get(*name).is_some())
+    })
+}
+
+/// Warns of meltanolabs-tap-postgres reading the log: it has the server free what it has printed,
+/// whether anyone keeps it or not.
+pub(super) fn warn(config: &Value, streams: &[BoundStream], discovered: &[DiscoveredStream]) {
+    let frees_by_itself = entries(streams, discovered)
+        .any(|entry| is_sdk(entry) && Entry(entry).root_metadata().get("schema-name").is_some());
+    let short = config["replication_max_run_seconds"].as_u64().is_some_and(|limit| limit < CONFIRMS_AFTER);
+    if frees_by_itself && is_postgres(config) && !short {
+        tracing::warn!(
+            "the tap reads PostgreSQL's log (LOG_BASED) and confirms what it has printed by itself, first after \
+             {CONFIRMS_AFTER} s: changes that were not checkpointed by then are lost if the session fails; set \
+             `replication_max_run_seconds` in the capture's config below {CONFIRMS_AFTER}, or read with \
+             pipelinewise-tap-postgres, which confirms what Flow has acknowledged"
+        );
+    }
+}
+
+/// The SDK's taps name the key on the entry.
+fn is_sdk(entry: &Value) -> bool {
+    entry.get("key_properties").is_some()
+}
+
+/// SDK taps of other databases say so in their config.
+fn is_postgres(config: &Value) -> bool {
+    ["sqlalchemy_url", "dialect", "dialect+driver"]
+        .iter()
+        .filter_map(|name| config[*name].as_str())
+        .all(|text| text.starts_with("postgres"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::capture::protocol::StreamId;
+    use crate::singer::catalog;
+
+    fn bound(name: &str, method: &str) -> BoundStream {
+        BoundStream {
+            binding: 0,
+            id: StreamId { namespace: None, name: name.to_owned() },
+            resource_config: json!({"tap_stream_id": name, "replication_method": method}),
+            key: Vec::new(),
+            schema: json!({}),
+            source_stream: None,
+        }
+    }
+
+    fn recorded(fixture: &str) -> Vec<DiscoveredStream> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/singer").join(fixture);
+        let text = std::fs::read_to_string(path.join("discover.json")).expect("a fixture");
+        let mut tree: Value = serde_json::from_str(&text).expect("JSON");
+        let streams = tree["streams"].as_array_mut().expect("streams");
+        streams.drain(..).filter_map(catalog::discovered).collect()
+    }
+
+    #[test]
+    fn taps_are_told_by_their_recorded_catalogs() {
+        for (fixture, expected) in [
+            ("pipelinewise-tap-postgres-log-based", true),
+            ("meltanolabs-tap-postgres-log-based", false),
+            ("singer-io-tap-mysql-log-based", false),
+        ] {
+            let discovered = recorded(fixture);
+            let name = discovered[0].id.name.clone();
+            assert_eq!(rereads_state(&[bound(&name, LOG_BASED)], &discovered), expected, "{fixture}");
+            assert!(!rereads_state(&[bound(&name, "FULL_TABLE")], &discovered), "{fixture}");
+        }
+    }
+}
