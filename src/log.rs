@@ -136,6 +136,13 @@ pub fn upstream(level: Level, message: &str, mut fields: Map<String, Value>) {
     }
 }
 
+/// Says how the capture is doing, for Flow to show beside its name (flow-protocol.md, 4.3).
+pub fn status(message: &str) {
+    let mut fields = Map::new();
+    fields.insert("eventType".to_owned(), "connectorStatus".into());
+    write_line(Level::Info, message, fields);
+}
+
 /// Has Flow store this config, which is encrypted already and so is not masked (flow-protocol.md, 4.3).
 pub fn config_update(encrypted: Value) {
     let mut fields = Map::new();

@@ -31,6 +31,7 @@ use super::transform::Transform;
 use super::watchdog;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{CaptureSpec, OpenRequest, Opened, Request, Response};
+use crate::log;
 use crate::shim::read::DiscoverOnOpen;
 use crate::shim::stream::stream_override;
 use crate::shim::streams::Normalization;
@@ -170,6 +171,7 @@ impl<P: UpstreamProtocol> Session<P> {
     ) -> Result<(), Failure> {
         let Planned { streams, sourced, refreshes, plan } = planned;
         let read_at = Timestamp::now().to_string();
+        log::status(&beginning(state, streams.len()));
         let mut running = self.upstream.start(&plan.invocation)?;
         let transforms = self.transforms(bound);
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
@@ -225,6 +227,9 @@ impl<P: UpstreamProtocol> Session<P> {
             }
         }
         pump.close(bound, &finished, verdict.is_ok()).await?;
+        if verdict.is_ok() {
+            log::status(&format!("Up to date: {} streams were read to their end", streams.len()));
+        }
         verdict
     }
 
@@ -246,6 +251,14 @@ impl<P: UpstreamProtocol> Session<P> {
             why = self.upstream.shutdown.requested() => Err(stopped(why)),
             failure = stray_request_or_end(&mut self.requests, None) => failure.map_or(Ok(()), Err),
         }
+    }
+}
+
+/// What the user is told when a read begins: streams that have no state yet are read from the start.
+fn beginning(state: &CaptureState, streams: usize) -> String {
+    match (0..streams).filter(|&stream| state.upstream(stream).is_none()).count() {
+        0 => format!("Reading what is new of {streams} streams"),
+        new => format!("Backfilling {new} of {streams} streams"),
     }
 }
 

@@ -40,6 +40,20 @@ fn documents_without_a_state_get_a_checkpoint_at_a_good_end() {
 }
 
 #[test]
+fn the_user_is_told_how_the_capture_is_doing() {
+    let statuses = |run: &Run| -> Vec<String> {
+        let events = run.logs.iter().filter(|log| log["fields"]["eventType"] == "connectorStatus");
+        events.filter_map(|log| log["message"].as_str().map(str::to_owned)).collect()
+    };
+    let run = read(&format!("{RECORD}{STATE}")).succeeded();
+    assert_eq!(
+        statuses(&run),
+        ["Backfilling 1 of 1 streams", "Up to date: 1 streams were read to their end"]
+    );
+    assert_eq!(statuses(&read("#! exit 3\n")), ["Backfilling 1 of 1 streams"]);
+}
+
+#[test]
 fn nothing_new_needs_no_checkpoint() {
     assert!(read("").succeeded().all("checkpoint").is_empty());
 }
