@@ -22,6 +22,9 @@ struct Spec {
     connection_specification: Value,
     #[serde(default)]
     documentation_url: Option<String>,
+    // Airbyte alone keeps to snake case here.
+    #[serde(default, rename = "advanced_auth")]
+    advanced_auth: Option<Value>,
 }
 
 pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
@@ -32,6 +35,7 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
     Ok(UpstreamSpec {
         config_schema: Some(spec.connection_specification),
         documentation_url: spec.documentation_url,
+        consent_flow: spec.advanced_auth,
     })
 }
 

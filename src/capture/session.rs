@@ -18,8 +18,9 @@ use super::spec_schema;
 use super::supervisor::Upstream;
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
-use crate::flow::message::{OAuth2, PROTOCOL_VERSION, Request, Response, Spec};
+use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
 use crate::flow::writer::Writer;
+use crate::oauth::spec::{self, Consent};
 use crate::shim::definition::Definition;
 
 /// How long a reader that stalls may take for our last bytes once a stop was asked for.
@@ -90,11 +91,10 @@ impl<P: UpstreamProtocol> Session<P> {
     }
 
     async fn answer_spec(&mut self) -> Result<Response, Failure> {
-        let oauth2 = match &self.definition.oauth2 {
-            Some(oauth2) => Some(oauth2_message(oauth2)?),
-            None => None,
-        };
-        let schema = self.config_schema().await?;
+        let consent = self.consent().await?;
+        for doubt in &consent.doubts {
+            tracing::warn!("oauth2: {doubt}");
+        }
         let documentation = match &self.definition.documentation_url {
             Some(url) => url.clone(),
             None => self.spec.as_ref().and_then(|spec| spec.documentation_url.clone()).unwrap_or_default(),
@@ -102,10 +102,10 @@ impl<P: UpstreamProtocol> Session<P> {
         let resource = self.protocol.resource_spec();
         let spec = Spec {
             protocol: PROTOCOL_VERSION,
-            config_schema_json: spec_schema::adapt_spec(&schema).to_string().into_bytes(),
+            config_schema_json: spec_schema::adapt_spec(&consent.config_schema).to_string().into_bytes(),
             resource_config_schema_json: resource.schema.to_string().into_bytes(),
             documentation_url: documentation,
-            oauth2,
+            oauth2: consent.message,
             resource_path_pointers: resource
                 .path_pointers
                 .iter()
@@ -127,24 +127,29 @@ impl<P: UpstreamProtocol> Session<P> {
         Ok(spec.config_schema.clone().unwrap_or_else(|| json!({"type": "object"})))
     }
 
+    /// The config schema that people see, with what consent adds to it.
+    async fn consent(&mut self) -> Result<Consent, Failure> {
+        let schema = self.config_schema().await?;
+        if self.spec.is_none() && self.definition.oauth2.as_ref().is_some_and(|oauth2| oauth2 == "auto") {
+            self.spec = Some(self.protocol.spec(&self.upstream).await?);
+        }
+        let described = self.spec.as_ref().and_then(|spec| spec.consent_flow.as_ref());
+        spec::consent(self.definition.oauth2.as_ref(), described, schema)
+    }
+
     /// Reads an endpoint config and holds it against the schema.
     pub(super) async fn config(&mut self, text: &[u8]) -> Result<Value, Failure> {
-        let config: Value = if text.is_empty() {
+        let mut config: Value = if text.is_empty() {
             json!({})
         } else {
             serde_json::from_slice(text)
                 .map_err(|_| Failure::new(Cause::Config, "the endpoint config is not JSON"))?
         };
         secrets::hide(&Value::Null, &config);
-        let schema = self.config_schema().await?;
-        secrets::hide(&schema, &config);
-        ConfigSchema::new(&schema).validate(&config)?;
+        let consent = self.consent().await?;
+        secrets::hide(&consent.config_schema, &config);
+        ConfigSchema::new(&consent.config_schema).validate(&config)?;
+        consent.moves.to_upstream(&mut config);
         Ok(config)
     }
-}
-
-fn oauth2_message(oauth2: &Value) -> Result<OAuth2, Failure> {
-    serde_json::from_str(&oauth2.to_string()).map_err(|error| {
-        Failure::new(Cause::Definition, format!("`oauth2` in shim.yaml is not what Flow takes: {error}"))
-    })
 }

@@ -121,9 +121,6 @@ pub fn parse(text: &str) -> Result<Definition, String> {
             "`{key}` is a key of shim.yaml that this version does not act on yet; remove it"
         ));
     }
-    if tree["oauth2"] == "auto" {
-        return Err("`oauth2: auto` is not acted on yet by this version; write the block out".to_owned());
-    }
     serde_saphyr::from_str(text).map_err(|error| advise(&first_line(&error.to_string())))
 }
 
@@ -193,7 +190,6 @@ mod tests {
             "streams:\n  overrides:\n    users: {keys: [/id]}\n",
             "read: {parallelism: 4}\n",
             "streams: {overrides: {users: {interval: 1h}}}\n",
-            "oauth2: auto\n",
             "a: [\n",
             "a: 1\na: 2\n",
         ]
@@ -208,7 +204,6 @@ mod tests {
         line 3 column 13: unknown field `keys`, expected one of key, schemaPatch, normalize, refresh, interval; did you mean `key`?
         `read.parallelism` is a key of shim.yaml that this version does not act on yet; remove it
         `streams.overrides.*.interval` is a key of shim.yaml that this version does not act on yet; remove it
-        `oauth2: auto` is not acted on yet by this version; write the block out
         line 1 column 4: unclosed bracket '['
         line 2 column 1: duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable
         "#);

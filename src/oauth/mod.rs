@@ -1,0 +1,14 @@
+//! Flow's OAuth2: the block of a spec, and how consent is got with it.
+//!
+//! [`spec`] makes what the Spec answer says of it, from `oauth2` of shim.yaml or, for `oauth2: auto`,
+//! from upstream's own description ([`derive`]); [`schema`] binds it to the config schema. The
+//! templates of the block are [`template`]s.
+//! Asking for consent is the business of others.
+
+mod derive;
+mod hosts;
+mod join;
+mod placeholders;
+mod schema;
+pub mod spec;
+pub mod template;
