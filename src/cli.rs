@@ -5,6 +5,7 @@ use clap_complete::Shell;
 
 use crate::dev::bake::BakeOptions;
 use crate::dev::install::InstallOptions;
+use crate::dev::oauth::OAuthOptions;
 use crate::dev::preview::PreviewOptions;
 use crate::dev::raw::RawCommand;
 use crate::dev::record::RecordOptions;
@@ -33,6 +34,9 @@ pub enum Command {
     Raw(RawCommand),
     /// Run the captures of a test.flow.yaml and print their documents, as `flowctl preview` does
     Preview(PreviewOptions),
+    /// Get consent from an OAuth2 provider, and print the credentials that it brings
+    #[command(name = "oauth")]
+    OAuth(Box<OAuthOptions>),
     /// Install a shim's requirements.txt into a virtual environment beside it
     Install(InstallOptions),
     /// Ask upstream for its specification once and keep the answer in the shim's folder

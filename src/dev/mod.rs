@@ -14,6 +14,7 @@ mod driver;
 mod endpoint;
 mod flow_yaml;
 pub mod install;
+pub mod oauth;
 pub mod options;
 mod output;
 pub mod preview;

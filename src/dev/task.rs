@@ -55,13 +55,24 @@ impl Task {
     /// Reads a capture and what it refers to. `with_bindings` is off for what needs none, so that
     /// a capture can be discovered before its collections are written.
     pub(super) fn load(catalog: &Catalog, name: &str, with_bindings: bool) -> Result<Self, Failure> {
+        Self::read(catalog, name, with_bindings, true)
+    }
+
+    /// Reads a capture for what needs neither bindings nor config, so that it can be asked how to get
+    /// a config.
+    pub(super) fn without_config(catalog: &Catalog, name: &str) -> Result<Self, Failure> {
+        Self::read(catalog, name, false, false)
+    }
+
+    fn read(catalog: &Catalog, name: &str, with_bindings: bool, with_config: bool) -> Result<Self, Failure> {
         let capture = catalog.capture(name)?;
         capture.only(&CAPTURE_KEYS)?;
         let shards = capture.get("shards");
         let log_level = shards.as_ref().and_then(|shards| shards.get("logLevel"));
         let log_level = log_level.map(|level| level.text().map(str::to_owned)).transpose()?;
         let disabled = shards.map(|shards| shards.flag("disable")).transpose()?.unwrap_or(false);
-        let (program, config) = endpoint(&capture.need("endpoint")?)?;
+        let (program, place) = endpoint(&capture.need("endpoint")?)?;
+        let config = if with_config { config(&place)? } else { Value::Null };
         let mut bindings = Vec::new();
         let listed = capture.get("bindings").filter(|_| with_bindings);
         for binding in listed.map(|listed| listed.items()).transpose()?.unwrap_or_default() {
@@ -146,7 +157,8 @@ fn wrong(what: &str) -> Failure {
     Failure::new(Cause::Config, what)
 }
 
-fn endpoint(endpoint: &Located<'_>) -> Result<(Program, Value), Failure> {
+/// What is started, and the place with its config.
+fn endpoint<'a>(endpoint: &Located<'a>) -> Result<(Program, Located<'a>), Failure> {
     endpoint.only(&["local", "connector"])?;
     if let Some(local) = endpoint.get("local") {
         local.only(&LOCAL_KEYS)?;
@@ -163,13 +175,13 @@ fn endpoint(endpoint: &Located<'_>) -> Result<(Program, Value), Failure> {
             }
         }
         let program = Program::Local { command: argv, env, protobuf: local.flag("protobuf")? };
-        return Ok((program, config(&local)?));
+        return Ok((program, local));
     }
     let connector =
         endpoint.get("connector").ok_or_else(|| endpoint.wrong("has neither local nor connector"))?;
     connector.only(&CONNECTOR_KEYS)?;
     let program = Program::Image { image: connector.need("image")?.text()?.to_owned() };
-    Ok((program, config(&connector)?))
+    Ok((program, connector))
 }
 
 fn config(endpoint: &Located<'_>) -> Result<Value, Failure> {

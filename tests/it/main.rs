@@ -11,6 +11,7 @@ mod catalog_flag;
 mod codecs;
 mod documents;
 mod endings;
+mod oauth_consent;
 mod oauth_spec;
 mod quick_start;
 mod real_connectors;
