@@ -19,6 +19,11 @@ pub const DOCKER_CLI: &str = "DOCKER_CLI";
 /// Upstream sees it too. Proxies are taken from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 
+/// Age keys that open encrypted configs of the driver; sops' name for it.
+pub const SOPS_AGE_KEY: &str = "SOPS_AGE_KEY";
+/// A file with such keys; sops' name for it.
+pub const SOPS_AGE_KEY_FILE: &str = "SOPS_AGE_KEY_FILE";
+
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -23,6 +23,7 @@ pub mod record;
 pub mod replay;
 mod resource;
 mod session;
+mod sops;
 mod stderr;
 mod summary;
 pub mod task;

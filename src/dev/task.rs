@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::endpoint::{Endpoint, Program};
 use super::flow_yaml::Catalog;
 use super::resource;
+use super::sops;
 use super::yaml::Located;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{
@@ -190,13 +191,7 @@ fn config(endpoint: &Located<'_>) -> Result<Value, Failure> {
     if !value.is_object() {
         return Err(config.wrong("must be a mapping, or the name of a file with one"));
     }
-    if value.get("sops").is_some_and(|sops| !sops.is_null()) {
-        return Err(config.wrong(&format!(
-            "is encrypted; decrypt it first, as with `sops -d {}`, and refer to the result",
-            file.display()
-        )));
-    }
-    Ok(value)
+    sops::open(value, &file)
 }
 
 /// `None` for a binding that is disabled.
@@ -255,8 +250,6 @@ mod tests {
         std::fs::write(&file, format!("{COLLECTIONS}{captures}")).expect("a file");
         std::fs::write(folder.path().join("users.json"), r#"{"type":"object"}"#).expect("a file");
         std::fs::write(folder.path().join("config.yaml"), "token: hunter2\n").expect("a file");
-        std::fs::write(folder.path().join("sealed.yaml"), "token_sops: ENC\nsops: {version: 3}\n")
-            .expect("a file");
         let catalog = Catalog::load(&file)?;
         let name = catalog.names().next().expect("there is one").to_owned();
         Task::load(&catalog, &name, true)
@@ -305,16 +298,6 @@ mod tests {
         );
         assert!(with("interval: 5").contains("interval must be a string"));
         assert!(with("intervall: 5m").contains("did you mean \"interval\"?"));
-    }
-
-    #[test]
-    fn an_encrypted_config_says_how_to_decrypt_it() {
-        let failure = load(
-            "captures: {x/source: {endpoint: {connector: {image: i, config: sealed.yaml}}, bindings: []}}\n",
-        )
-        .expect_err("it is encrypted");
-        assert!(failure.message.contains("sops -d ") && failure.message.contains("sealed.yaml"), "{failure}");
-        assert!(!failure.message.contains("ENC"), "{failure}");
     }
 
     #[test]

@@ -22,3 +22,4 @@ mod requests;
 mod resume;
 mod secrets;
 mod shutdown;
+mod sops;
