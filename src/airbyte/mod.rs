@@ -22,6 +22,7 @@ use crate::capture::protocol::{
 use crate::capture::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::log::Level;
+use crate::shim::streams::Conventions;
 
 /// An Airbyte source.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +62,13 @@ impl UpstreamProtocol for Airbyte {
 
     fn resource(&self, resource_config: &Value) -> Result<Resource, String> {
         resource::read(resource_config)
+    }
+
+    fn proposed_config(&self, stream: &DiscoveredStream, key: &[String], conventions: Conventions) -> Value {
+        match conventions {
+            Conventions::FlowShim => stream.resource_config.clone(),
+            Conventions::AirbyteToFlow => resource::as_airbyte_to_flow_proposed(stream, key),
+        }
     }
 
     fn supports(&self, stream: &DiscoveredStream, resource_config: &Value) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::capture::protocol::{Resource, ResourceSpec, StreamId};
+use crate::capture::protocol::{DiscoveredStream, Resource, ResourceSpec, StreamId};
 
 /// A resource config. Further members are accepted: older shims left some.
 #[derive(Debug, Deserialize)]
@@ -56,6 +56,18 @@ pub(super) fn read(config: &Value) -> Result<Resource, String> {
     // Flow takes the path from the config itself, where an empty namespace is text like any other.
     let path = config.namespace.iter().cloned().chain([config.stream.clone()]).collect();
     Ok(Resource { id, path, full_refresh: config.sync_mode == SyncMode::FullRefresh })
+}
+
+/// The resource config that airbyte-to-flow proposed: always with a cursor, the key's pointers without
+/// their first slash where the source proposes none (flow-protocol.md, 9.2).
+pub(super) fn as_airbyte_to_flow_proposed(stream: &DiscoveredStream, key: &[String]) -> Value {
+    let mut config = stream.resource_config.clone();
+    let source = stream.source_stream.as_ref().unwrap_or(&Value::Null);
+    config["cursorField"] = match &source["default_cursor_field"] {
+        Value::Array(field) if !field.is_empty() => json!(field),
+        _ => key.iter().map(|pointer| pointer.trim_start_matches('/')).collect(),
+    };
+    config
 }
 
 pub(super) fn spec() -> ResourceSpec {

@@ -5,12 +5,15 @@ use super::schema;
 use super::session::Session;
 use crate::failure::Failure;
 use crate::flow::message::{DiscoverRequest, Discovered, DiscoveredBinding, Response};
-use crate::shim::stream::{Visibility, stream_override, visibility};
+use crate::shim::stream::{Visibility, collection_name, patch_schema, stream_override, visibility};
 
 impl<P: UpstreamProtocol> Session<P> {
     pub(super) async fn discover(&mut self, request: &DiscoverRequest) -> Result<Response, Failure> {
         let config = self.config(&request.config_json).await?;
-        let streams = self.protocol.discover(&self.upstream, &config).await?;
+        let mut streams = self.protocol.discover(&self.upstream, &config).await?;
+        for stream in &mut streams {
+            patch_schema(&self.definition, &stream.id.name, &stream.id.to_string(), &mut stream.schema);
+        }
         let bindings = streams.iter().filter_map(|stream| self.binding(stream)).collect();
         Ok(Response { discovered: Some(Discovered { bindings }), ..Response::default() })
     }
@@ -30,9 +33,12 @@ impl<P: UpstreamProtocol> Session<P> {
         if let Some(warning) = &adapted.warning {
             tracing::warn!(stream = name, "{warning}");
         }
+        let key = if adapted.is_fallback { &[] } else { adapted.key.as_slice() };
+        let proposed = self.protocol.proposed_config(stream, key, self.definition.streams.conventions);
         Some(DiscoveredBinding {
-            recommended_name: stream.recommended_name.clone(),
-            resource_config_json: stream.resource_config.to_string().into_bytes(),
+            recommended_name: collection_name(&self.definition, &stream.id.name)
+                .unwrap_or_else(|| stream.recommended_name.clone()),
+            resource_config_json: proposed.to_string().into_bytes(),
             document_schema_json: adapted.schema.to_string().into_bytes(),
             key: adapted.key,
             disable,

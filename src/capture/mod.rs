@@ -32,5 +32,6 @@ mod spec_schema;
 pub mod state;
 pub mod stderr;
 pub mod supervisor;
+mod upstream_config;
 mod validate;
 pub mod workdir;

@@ -18,6 +18,7 @@ use super::state::CaptureState;
 use super::supervisor::{Running, stopped};
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{CaptureSpec, OpenRequest, Opened, Response};
+use crate::shim::stream::patch_schema;
 
 impl<P: UpstreamProtocol> Session<P> {
     /// Runs the capture until upstream has no more.
@@ -59,12 +60,17 @@ impl<P: UpstreamProtocol> Session<P> {
             .zip(carried)
             .map(|(binding, (carried, source_stream))| {
                 let fresh = discovered.iter().flatten().find(|stream| stream.id == binding.resource.id);
+                let mut schema = best_schema(fresh, carried, &binding.write_schema);
+                if fresh.is_some() {
+                    let id = &binding.resource.id;
+                    patch_schema(&self.definition, &id.name, &id.to_string(), &mut schema);
+                }
                 BoundStream {
                     binding: binding.index,
                     id: binding.resource.id.clone(),
                     resource_config: binding.resource_config.clone(),
                     key: binding.key.clone(),
-                    schema: best_schema(fresh, carried, &binding.write_schema),
+                    schema,
                     source_stream: source_stream.cloned(),
                 }
             })

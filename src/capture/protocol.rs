@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::event::{Event, LineError};
 use super::supervisor::Upstream;
 use crate::failure::Failure;
+use crate::shim::streams::Conventions;
 
 /// The name of a stream: unique within a source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -229,6 +230,13 @@ pub trait UpstreamProtocol {
 
     /// Reads a resource config; the error says what is wrong with it.
     fn resource(&self, resource_config: &Value) -> Result<Resource, String>;
+
+    /// The resource config that a new binding of a stream gets, once the key of its collection (JSON
+    /// pointers) is known.
+    fn proposed_config(&self, stream: &DiscoveredStream, key: &[String], conventions: Conventions) -> Value {
+        let _ = (key, conventions);
+        stream.resource_config.clone()
+    }
 
     /// Whether the resource config asks for something that the stream, as discovered, can do;
     /// the error says what it can do.

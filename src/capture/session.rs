@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::config::ConfigSchema;
 use super::protocol::{UpstreamProtocol, UpstreamSpec};
 use super::pump::closed;
 use super::requests::Requests;
 use super::secrets;
 use super::spec_schema;
 use super::supervisor::Upstream;
+use super::upstream_config::to_upstream;
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
 use crate::flow::writer::Writer;
+use crate::json::merge_patch;
 use crate::oauth::spec::{self, Consent};
 use crate::shim::definition::Definition;
 
@@ -115,16 +116,22 @@ impl<P: UpstreamProtocol> Session<P> {
         Ok(Response { spec: Some(spec), ..Response::default() })
     }
 
-    /// The config schema: the shim's, else upstream's, else one that takes any object.
+    /// The config schema that people see: the shim's, else upstream's, else one that takes any object,
+    /// patched.
     async fn config_schema(&mut self) -> Result<Value, Failure> {
-        if let Some(schema) = &self.definition.config.schema {
-            return Ok(schema.clone());
-        }
-        let spec = match &self.spec {
-            Some(spec) => spec,
-            None => self.spec.insert(self.protocol.spec(&self.upstream).await?),
+        let mut schema = if let Some(schema) = &self.definition.config.schema {
+            schema.clone()
+        } else {
+            let spec = match &self.spec {
+                Some(spec) => spec,
+                None => self.spec.insert(self.protocol.spec(&self.upstream).await?),
+            };
+            spec.config_schema.clone().unwrap_or_else(|| json!({"type": "object"}))
         };
-        Ok(spec.config_schema.clone().unwrap_or_else(|| json!({"type": "object"})))
+        if let Some(patch) = &self.definition.config.schema_patch {
+            merge_patch::apply(&mut schema, patch);
+        }
+        Ok(schema)
     }
 
     /// The config schema that people see, with what consent adds to it.
@@ -137,9 +144,9 @@ impl<P: UpstreamProtocol> Session<P> {
         spec::consent(self.definition.oauth2.as_ref(), described, schema)
     }
 
-    /// Reads an endpoint config and holds it against the schema.
+    /// Reads an endpoint config, holds it against the schema, and gives it in upstream's shape.
     pub(super) async fn config(&mut self, text: &[u8]) -> Result<Value, Failure> {
-        let mut config: Value = if text.is_empty() {
+        let config: Value = if text.is_empty() {
             json!({})
         } else {
             serde_json::from_slice(text)
@@ -147,9 +154,11 @@ impl<P: UpstreamProtocol> Session<P> {
         };
         secrets::hide(&Value::Null, &config);
         let consent = self.consent().await?;
-        secrets::hide(&consent.config_schema, &config);
-        ConfigSchema::new(&consent.config_schema).validate(&config)?;
-        consent.moves.to_upstream(&mut config);
+        let seen = &consent.config_schema;
+        secrets::hide(seen, &config);
+        let upstream = self.spec.as_ref().and_then(|spec| spec.config_schema.as_ref());
+        let config = to_upstream(config, seen, upstream, &consent.moves, &self.definition.config.map.0)?;
+        secrets::hide(upstream.unwrap_or(&Value::Null), &config);
         Ok(config)
     }
 }

@@ -1,9 +1,12 @@
 //! Pure functions on JSON: no input, no output, nothing of ours imported.
 
+pub mod branch;
+pub mod defaults;
 pub(crate) mod envelope;
 pub mod members;
 pub mod merge_patch;
 pub mod pointer;
+pub mod remap;
 pub mod repair;
 pub(crate) mod scan;
 pub mod schema;

@@ -5,7 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::join::{Moves, Placement};
+pub use super::join::Moves;
+use super::join::Placement;
 use super::{derive, hosts, schema, template};
 use crate::failure::{Cause, Failure};
 use crate::flow::message::OAuth2;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::pointers::Moves;
 use super::read::{ReadSection, StateSection};
 use super::schema::{DocumentSection, SchemaSection};
 use super::streams::StreamsSection;
@@ -76,7 +77,7 @@ pub struct ConfigSection {
     pub schema: Option<Value>,
     /// JSON pointers, TO: FROM. Before upstream sees the config, the value at FROM moves to TO, pair
     /// after pair in the file's order.
-    pub map: Map<String, Value>,
+    pub map: Moves,
 }
 
 /// `timeouts:`

@@ -18,9 +18,6 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 /// Keys of the contract that this version does not act on. Ignoring one would change what a capture
 /// does, so each is refused by name.
 const LATER: &[&str] = &[
-    "config.schemaPatch",
-    "config.map",
-    "streams.overrides.*.schemaPatch",
     "streams.overrides.*.normalize",
     "streams.overrides.*.interval",
     "schema.mode",

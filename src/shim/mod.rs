@@ -4,6 +4,8 @@ pub mod baked;
 pub mod command;
 pub mod definition;
 pub mod load;
+pub mod names;
+pub mod pointers;
 pub mod read;
 pub mod schema;
 pub mod stream;

@@ -1,7 +1,11 @@
 //! What a shim says of one stream.
 
+use serde_json::Value;
+
 use super::definition::Definition;
-use super::streams::StreamOverride;
+use super::names::{airbyte_to_flow, literals, matches};
+use super::streams::{Conventions, StreamOverride};
+use crate::json::merge_patch;
 
 /// Whether a stream is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,84 +24,132 @@ pub enum Visibility {
 pub fn visibility(definition: &Definition, name: &str, full: &str) -> Visibility {
     let any = |globs: &[String]| globs.iter().any(|glob| matches(glob, name) || matches(glob, full));
     let streams = &definition.streams;
-    if any(&streams.omit) {
-        Visibility::Omitted
-    } else if streams.select.is_empty() {
-        Visibility::AsUpstream
-    } else if any(&streams.select) {
-        Visibility::Selected
-    } else {
-        Visibility::Disabled
+    match &streams.select {
+        _ if any(&streams.omit) => Visibility::Omitted,
+        None => Visibility::AsUpstream,
+        Some(select) if any(select) => Visibility::Selected,
+        Some(_) => Visibility::Disabled,
     }
 }
 
-/// What is different for a stream: the entry of its full name, else of its plain one, else `*`.
+/// What is different for a stream. Each setting comes from the most specific entry that has it: that
+/// of the full name, of the plain one, then the glob that names most characters.
 pub fn stream_override(definition: &Definition, name: &str, full: &str) -> StreamOverride {
-    let overrides = &definition.streams.overrides;
-    [full, name, "*"].iter().find_map(|key| overrides.get(*key)).cloned().unwrap_or_default()
+    let entries = entries(definition, &[full, name]);
+    let recommended = airbyte_to_flow(name);
+    let shaping = match definition.streams.conventions {
+        Conventions::FlowShim => entries.clone(),
+        Conventions::AirbyteToFlow => self::entries(definition, &[&recommended]),
+    };
+    StreamOverride {
+        key: shaping.iter().find_map(|entry| entry.key.clone()),
+        schema_patch: shaping.iter().find_map(|entry| entry.schema_patch.clone()),
+        normalize: entries
+            .iter()
+            .map(|entry| &entry.normalize)
+            .find(|changes| !changes.is_empty())
+            .cloned()
+            .unwrap_or_default(),
+        refresh: entries.iter().find_map(|entry| entry.refresh),
+        interval: entries.iter().find_map(|entry| entry.interval),
+    }
 }
 
-/// Whether a glob matches: `*` stands for any text, `?` for one character.
-fn matches(glob: &str, text: &str) -> bool {
-    let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
-    let (mut g, mut t) = (0, 0);
-    // Where the last star is, and how much text it has taken so far.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match glob.get(g) {
-            Some('*') => {
-                star = Some((g, t));
-                g += 1;
-            }
-            Some(&c) if c == '?' || c == text[t] => {
-                g += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((at, taken)) = star else { return false };
-                star = Some((at, taken + 1));
-                g = at + 1;
-                t = taken + 1;
-            }
-        }
+/// The entries that speak of a stream of these names, the most specific one first.
+fn entries<'a>(definition: &'a Definition, names: &[&str]) -> Vec<&'a StreamOverride> {
+    let mut found: Vec<_> = definition
+        .streams
+        .overrides
+        .iter()
+        .filter_map(|(glob, entry)| {
+            let name = names.iter().position(|name| matches(glob, name))?;
+            let rank = match literals(glob) {
+                None => (0, name),
+                Some(literals) => (1, usize::MAX - literals),
+            };
+            Some((rank, entry))
+        })
+        .collect();
+    found.sort_by_key(|(rank, _)| *rank);
+    found.into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// The name that the shim's conventions give a stream's collection; `None` where the protocol's own
+/// holds.
+pub fn collection_name(definition: &Definition, name: &str) -> Option<String> {
+    match definition.streams.conventions {
+        Conventions::FlowShim => None,
+        // Flow takes no empty name, which airbyte-to-flow could give.
+        Conventions::AirbyteToFlow => Some(airbyte_to_flow(name)).filter(|name| !name.is_empty()),
     }
-    glob[g..].iter().all(|&c| c == '*')
+}
+
+/// Patches the schema that a source declares for a stream.
+pub fn patch_schema(definition: &Definition, name: &str, full: &str, schema: &mut Value) {
+    if let Some(patch) = stream_override(definition, name, full).schema_patch {
+        merge_patch::apply(schema, &patch);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[test]
-    fn globs_match_as_in_a_shell() {
-        for (glob, text) in
-            [("*", ""), ("internal_*", "internal_x"), ("a*c*e", "abcde"), ("?b", "éb"), ("a**", "a")]
-        {
-            assert!(matches(glob, text), "{glob} {text}");
-        }
-        for (glob, text) in [("internal_*", "my_internal_x"), ("a", ""), ("?", ""), ("a*c", "ab")] {
-            assert!(!matches(glob, text), "{glob} {text}");
-        }
+    fn keyed(key: &str) -> StreamOverride {
+        StreamOverride { key: Some(vec![key.to_owned()]), ..StreamOverride::default() }
     }
 
     #[test]
-    fn the_full_name_comes_before_the_plain_one_and_the_star() {
+    fn the_most_specific_entry_that_has_a_setting_counts() {
         let mut definition = Definition::default();
-        let entry =
-            |key: &str| StreamOverride { key: Some(vec![key.to_owned()]), ..StreamOverride::default() };
-        definition.streams.overrides.insert("*".to_owned(), entry("/star"));
-        definition.streams.overrides.insert("shop.users".to_owned(), entry("/full"));
-        assert_eq!(stream_override(&definition, "users", "shop.users"), entry("/full"));
-        assert_eq!(stream_override(&definition, "orders", "shop.orders"), entry("/star"));
+        let star = StreamOverride { interval: Some(Duration::from_secs(1)), ..keyed("/star") };
+        for (name, entry) in [
+            ("*", star),
+            ("user*", keyed("/short")),
+            ("*users", keyed("/long")),
+            ("users", keyed("/plain")),
+            ("shop.users", keyed("/full")),
+            ("a\\*b", keyed("/escaped")),
+        ] {
+            definition.streams.overrides.insert(name.to_owned(), entry);
+        }
+        let key =
+            |name: &str, full: &str| stream_override(&definition, name, full).key.map(|key| key.concat());
+        for (name, full, expected) in [
+            ("users", "shop.users", "/full"),
+            ("users", "users", "/plain"),
+            ("allusers", "x.allusers", "/long"),
+            ("user1", "user1", "/short"),
+            ("orders", "shop.orders", "/star"),
+            ("a*b", "a*b", "/escaped"),
+        ] {
+            assert_eq!(key(name, full).as_deref(), Some(expected), "{full}");
+        }
+        let users = stream_override(&definition, "users", "shop.users");
+        assert_eq!(users.interval, Some(Duration::from_secs(1)), "no other entry says it");
+    }
+
+    #[test]
+    fn airbyte_to_flow_looked_patches_and_keys_up_by_the_name_of_the_collection() {
+        let mut definition = Definition::default();
+        definition.streams.conventions = Conventions::AirbyteToFlow;
+        let entry = StreamOverride { interval: Some(Duration::from_secs(1)), ..keyed("/k") };
+        definition.streams.overrides.insert("Ads/All".to_owned(), entry);
+        let found = stream_override(&definition, "Ads/A ll", "Ads/A ll");
+        assert_eq!((found.key.map(|key| key.concat()).as_deref(), found.interval), (Some("/k"), None));
     }
 
     #[test]
     fn omitted_wins_over_selected() {
         let mut definition = Definition::default();
         assert_eq!(visibility(&definition, "users", "users"), Visibility::AsUpstream);
-        definition.streams.select.push("u*".to_owned());
+        definition.streams.select = Some(vec!["u*".to_owned()]);
         assert_eq!(visibility(&definition, "users", "users"), Visibility::Selected);
         assert_eq!(visibility(&definition, "orders", "orders"), Visibility::Disabled);
+        definition.streams.select = Some(Vec::new());
+        assert_eq!(visibility(&definition, "users", "users"), Visibility::Disabled);
         definition.streams.omit.push("users".to_owned());
         assert_eq!(visibility(&definition, "users", "users"), Visibility::Omitted);
     }

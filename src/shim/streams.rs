@@ -1,24 +1,42 @@
 //! `streams:` of `shim.yaml`: which streams are shown, and what is different for some of them.
 
+#![expect(clippy::zero_sized_map_values, reason = "one normalization today is no reason for a set")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::pointers::{key, normalizations};
 use super::units::optional_duration;
 
 /// `streams:`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StreamsSection {
-    /// Globs of the streams that new captures read; others are discovered, but disabled.
-    /// Empty: all, as upstream has it.
-    pub select: Vec<String>,
+    /// Globs of the streams that new captures read; others are discovered, but disabled. Absent: as
+    /// upstream has it.
+    pub select: Option<Vec<String>>,
     /// Globs of streams that are never shown.
     pub omit: Vec<String>,
-    /// What is different for streams, by name; `*` is for those without an entry of their own.
+    /// What is different for streams, by full name (`namespace.name`), plain name or glob. Each setting
+    /// comes from the most specific entry that has it.
     pub overrides: BTreeMap<String, StreamOverride>,
+    /// By whose rules collections are named and cursors proposed.
+    pub conventions: Conventions,
+}
+
+/// Rules by which new bindings are proposed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conventions {
+    /// Ours: collections by namespace and name, cursors that the source proposes.
+    #[default]
+    FlowShim,
+    /// airbyte-to-flow's: collections by name without odd characters, under which `key` and
+    /// `schemaPatch` are looked up too; a key stands in for a cursor that the source does not propose.
+    AirbyteToFlow,
 }
 
 /// One entry of `streams.overrides`.
@@ -26,11 +44,12 @@ pub struct StreamsSection {
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StreamOverride {
     /// JSON pointers that replace the stream's key.
+    #[serde(deserialize_with = "key")]
     pub key: Option<Vec<String>>,
     /// An RFC 7396 patch of the stream's schema.
     pub schema_patch: Option<Value>,
     /// Values to be changed, by JSON pointer into a record.
-    #[expect(clippy::zero_sized_map_values, reason = "one normalization today is no reason for a set")]
+    #[serde(deserialize_with = "normalizations")]
     pub normalize: BTreeMap<String, Normalization>,
     /// What a full refresh does with rows that are gone; absent: what fits the binding.
     pub refresh: Option<Refresh>,

@@ -32,7 +32,7 @@ pub(super) fn data_key(stanza: &Value) -> Result<[u8; 32], String> {
     for recipient in recipients {
         let file = armored(recipient["enc"].as_str().unwrap_or_default()).ok_or(DAMAGED)?;
         for key in &keys {
-            if let Some(opened) = open(&file, key).ok_or(DAMAGED)? {
+            if let Some(opened) = open(&file, key)? {
                 return opened.try_into().map_err(|_| "has a data key that is not of 32 bytes".to_owned());
             }
         }
@@ -73,38 +73,43 @@ fn armored(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(inside.split_whitespace().collect::<String>()).ok()
 }
 
-/// What is in the file; an inner `None` where it is not for this key, an outer one where it is no file.
-fn open(file: &[u8], secret: &StaticSecret) -> Option<Option<Vec<u8>>> {
+/// What is in the file; `None` where it is not for this key.
+fn open(file: &[u8], secret: &StaticSecret) -> Result<Option<Vec<u8>>, &'static str> {
+    let (header, mac, sealed) = parts(file).ok_or(DAMAGED)?;
+    let Some(file_key) = stanza_key(header.lines(), secret)? else { return Ok(None) };
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &derive(&[], &file_key, b"header").ok_or(DAMAGED)?);
+    hmac::verify(&key, header.as_bytes(), &mac).map_err(|_| DAMAGED)?;
+    payload(sealed, &file_key).map(Some).ok_or(DAMAGED)
+}
+
+/// The header as its checksum is over it, the checksum, and the payload.
+fn parts(file: &[u8]) -> Option<(&str, Vec<u8>, &[u8])> {
     let end = file.windows(4).position(|window| window == b"\n---")? + 4;
     let line = end + file[end..].iter().position(|byte| *byte == b'\n')?;
     let header = std::str::from_utf8(&file[..end]).ok()?;
     let mac = STANDARD_NO_PAD.decode(std::str::from_utf8(file.get(end + 1..line)?).ok()?).ok()?;
-    let mut lines = header.lines();
-    (lines.next()? == "age-encryption.org/v1").then_some(())?;
-    let Some(file_key) = stanza_key(lines, secret)? else { return Some(None) };
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &derive(&[], &file_key, b"header")?);
-    hmac::verify(&key, header.as_bytes(), &mac).ok()?;
-    payload(&file[line + 1..], &file_key).map(Some)
+    header.starts_with("age-encryption.org/v1\n").then_some((header, mac, &file[line + 1..]))
 }
 
 /// The file key from the stanza that is for this key.
 fn stanza_key<'l>(
     mut lines: impl Iterator<Item = &'l str>,
     secret: &StaticSecret,
-) -> Option<Option<Vec<u8>>> {
+) -> Result<Option<Vec<u8>>, &'static str> {
     while let Some(line) = lines.next() {
         let Some(share) = line.strip_prefix("-> X25519 ") else { continue };
-        let share: [u8; 32] = STANDARD_NO_PAD.decode(share).ok()?.try_into().ok()?;
-        let body = STANDARD_NO_PAD.decode(lines.next()?).ok()?;
+        let decoded = |text: &str| STANDARD_NO_PAD.decode(text).map_err(|_| DAMAGED);
+        let share: [u8; 32] = decoded(share)?.try_into().map_err(|_| DAMAGED)?;
+        let body = decoded(lines.next().ok_or(DAMAGED)?)?;
         let public = PublicKey::from(secret);
         let shared = secret.diffie_hellman(&PublicKey::from(share));
         let salt = [share.as_slice(), public.as_bytes()].concat();
-        let wrap = derive(&salt, shared.as_bytes(), b"age-encryption.org/v1/X25519")?;
+        let wrap = derive(&salt, shared.as_bytes(), b"age-encryption.org/v1/X25519").ok_or(DAMAGED)?;
         if let Some(key) = unseal(&wrap, [0; 12], body) {
-            return Some(Some(key));
+            return Ok(Some(key));
         }
     }
-    Some(None)
+    Ok(None)
 }
 
 /// A data key is one short chunk of the payload's stream.

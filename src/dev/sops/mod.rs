@@ -25,13 +25,12 @@ pub(super) fn open(config: Value, file: &Path) -> Result<Value, Failure> {
     let Some(stanza) = stanza else { return Ok(config) };
     let program =
         std::env::split_paths(&env::path()).map(|place| place.join("sops")).find(|path| path.is_file());
-    let mut opened = match program {
-        Some(program) => by_program(&program, &config).map_err(|why| wrong(file, why))?,
-        None => {
-            let key = age::data_key(&stanza).map_err(|why| wrong(file, why))?;
-            tree::decrypt(&config, &stanza, &key).map_err(|why| wrong(file, why))?
-        }
+    let opened = if let Some(program) = program {
+        by_program(&program, &config)
+    } else {
+        age::data_key(&stanza).and_then(|key| tree::decrypt(&config, &stanza, &key))
     };
+    let mut opened = opened.map_err(|why| wrong(file, why))?;
     if let Some(members) = opened.as_object_mut() {
         members.shift_remove("sops");
     }

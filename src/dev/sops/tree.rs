@@ -66,12 +66,17 @@ pub(super) fn decrypt(config: &Value, stanza: &Value, key: &[u8; 32]) -> Result<
     };
     let (_, told) = value::decrypt(mac, key, modified).map_err(|why| format!("sops.mac {why}"))?;
     let found = walk.checksum.finish();
-    let found: String = found.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-    if bool::from(found.as_bytes().ct_eq(&told)) {
+    let found: Vec<u8> = found.as_ref().iter().flat_map(|byte| hexadecimal(*byte)).collect();
+    if bool::from(found.ct_eq(&told)) {
         Ok(opened)
     } else {
         Err("was changed after it was encrypted: its checksum is wrong; edit it with `sops FILE`".to_owned())
     }
+}
+
+fn hexadecimal(byte: u8) -> [u8; 2] {
+    let digits = b"0123456789ABCDEF";
+    [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]
 }
 
 impl Walk<'_> {
