@@ -7,6 +7,7 @@ use crate::dev::bake::BakeOptions;
 use crate::dev::import_atf::ImportOptions;
 use crate::dev::install::InstallOptions;
 use crate::dev::new::NewOptions;
+use crate::dev::oauth::OAuthOptions;
 use crate::dev::preview::PreviewOptions;
 use crate::dev::pull_upstream::PullOptions;
 use crate::dev::raw::RawCommand;
@@ -38,6 +39,9 @@ pub enum Command {
     Preview(PreviewOptions),
     /// Write the shim.yaml of a connector folder in airbyte-to-flow's layout
     ImportAtf(ImportOptions),
+    /// Get consent from an OAuth2 provider, and print the credentials that it brings
+    #[command(name = "oauth")]
+    OAuth(Box<OAuthOptions>),
     /// Install a shim's requirements.txt into a virtual environment beside it
     Install(InstallOptions),
     /// Ask upstream for its specification once and keep the answer in the shim's folder

@@ -48,6 +48,11 @@ pub fn is_set(name: &str) -> bool {
 /// list of STREAM messages.
 pub const ATF_STATE_FORMAT: &str = "AIRBYTE_TO_FLOW_STATE_FORMAT";
 
+/// Age keys that open encrypted configs of the driver; sops' name for it.
+pub const SOPS_AGE_KEY: &str = "SOPS_AGE_KEY";
+/// A file with such keys; sops' name for it.
+pub const SOPS_AGE_KEY_FILE: &str = "SOPS_AGE_KEY_FILE";
+
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -40,6 +40,7 @@ pub mod flow;
 pub mod http;
 pub mod json;
 pub mod log;
+pub mod oauth;
 pub mod settings;
 pub mod shim;
 pub mod singer;

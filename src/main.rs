@@ -43,6 +43,9 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
             with_runtime(async |shutdown| dev::bake::bake(&options, &shutdown).await.map(|()| 0))
         }
         Command::ImportAtf(options) => dev::import_atf::import(&options).map(|()| 0),
+        Command::OAuth(options) => {
+            with_runtime(async |shutdown| dev::oauth::run(&options, &shutdown).await.map(|()| 0))
+        }
         Command::Install(options) => dev::install::install(options).map(|()| 0),
         Command::Record(options) => dev::record::record(options),
         Command::Replay(options) => dev::replay::replay(options),

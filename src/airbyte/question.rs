@@ -24,6 +24,9 @@ struct Spec {
     connection_specification: Value,
     #[serde(default)]
     documentation_url: Option<String>,
+    // Airbyte alone keeps to snake case here.
+    #[serde(default, rename = "advanced_auth")]
+    advanced_auth: Option<Value>,
 }
 
 pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
@@ -34,6 +37,7 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
     Ok(UpstreamSpec {
         config_schema: Some(spec.connection_specification),
         documentation_url: spec.documentation_url,
+        consent_flow: spec.advanced_auth,
     })
 }
 

@@ -40,6 +40,8 @@ pub struct UpstreamSpec {
     pub config_schema: Option<Value>,
     /// Where its documentation is.
     pub documentation_url: Option<String>,
+    /// How its vendor describes its consent flow, as `oauth` reads it; `None` where it has none.
+    pub consent_flow: Option<Value>,
 }
 
 /// How bindings of this protocol are configured.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::secrets;
-use crate::json::remap::{Move, restore};
+use super::upstream_config::Way;
 use crate::log;
 
 /// Has a config encrypted: a body of JSON in, the service's answer out. It may take a while, so it
@@ -38,7 +38,7 @@ struct Configs {
     /// The same as upstream gets it.
     upstream: Value,
     /// How the one became the other.
-    moves: Vec<Move>,
+    way: Way,
     /// A change that was heard of and is not worked on yet.
     heard: Option<Box<RawValue>>,
     /// Whether it was said that changes cannot be kept.
@@ -59,14 +59,14 @@ impl Rotation {
 
     /// Takes a config that Flow gave, as the user knows it and as upstream gets it, with the schema
     /// that Flow has of it. Changes that were made to this very config in this process are kept.
-    pub fn begin(&self, user: &Value, upstream: Value, moves: &[Move], schema: Value) {
+    pub fn begin(&self, user: &Value, upstream: Value, way: Way, schema: Value) {
         let mut configs = self.lock();
         configs.schema = schema;
         if configs.given != *user || configs.upstream.is_null() {
             configs.given = user.clone();
             configs.user = user.clone();
             configs.upstream = upstream;
-            configs.moves = moves.to_vec();
+            configs.way = way;
         }
     }
 
@@ -118,10 +118,10 @@ impl Rotation {
     fn merge(&self, new: &Value) -> Option<String> {
         let mut configs = self.lock();
         secrets::hide(&configs.schema, new);
-        let Configs { user, upstream, moves, .. } = &mut *configs;
-        let before = restore(upstream, moves, user);
+        let Configs { user, upstream, way, .. } = &mut *configs;
+        let before = way.back(upstream, user);
         apply(upstream, &change(upstream, new)?);
-        let after = restore(upstream, moves, user);
+        let after = way.back(upstream, user);
         if let Some(change) = change(&before, &after) {
             apply(user, &change);
         }
@@ -231,7 +231,7 @@ mod tests {
         });
         let rotation = Rotation::new(Some(encrypt));
         let given = json!({"z": {"token": "old-one", "kept": 1}, "a": [1]});
-        rotation.begin(&given, given.clone(), &[], json!({"type": "object"}));
+        rotation.begin(&given, given.clone(), Way::default(), json!({"type": "object"}));
         let new = br#"{"z": {"token": "new-one"}, "extra": null}"#;
         assert!(rotation.changed(new).await);
         assert!(rotation.changed(new).await);
@@ -239,9 +239,9 @@ mod tests {
         let expected = r#"{"config":{"a":[1],"extra":null,"z":{"kept":1,"token":"new-one"}},"schema":{"type":"object"}}"#;
         assert_eq!(*bodies.lock().expect("unpoisoned"), [expected]);
         assert_eq!(rotation.newest(), json!({"z": {"token": "new-one", "kept": 1}, "a": [1], "extra": null}));
-        rotation.begin(&given, given.clone(), &[], json!({}));
+        rotation.begin(&given, given.clone(), Way::default(), json!({}));
         assert_eq!(rotation.newest()["z"]["token"], "new-one", "the same config again keeps the change");
-        rotation.begin(&json!({"b": 1}), json!({"b": 1}), &[], json!({}));
+        rotation.begin(&json!({"b": 1}), json!({"b": 1}), Way::default(), json!({}));
         assert_eq!(rotation.newest(), json!({"b": 1}));
     }
 
@@ -250,7 +250,7 @@ mod tests {
         let rotation = Rotation::default();
         let config = json!({"password": "hunter2", "user": "hunter2"});
         let schema = json!({"properties": {"password": {"secret": true}}});
-        rotation.begin(&config, config.clone(), &[], schema);
+        rotation.begin(&config, config.clone(), Way::default(), schema);
         assert!(rotation.encrypted(r#"{"password": "hunter2", "sops": {}}"#).is_err());
         assert!(rotation.encrypted(r#"{"password_sops": "ENC", "user": "hunter2", "sops": {}}"#).is_ok());
         assert!(rotation.encrypted(r#"{"password_sops": "ENC"}"#).is_err());

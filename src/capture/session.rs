@@ -15,12 +15,13 @@ use super::requests::Requests;
 use super::secrets;
 use super::spec_schema;
 use super::supervisor::Upstream;
-use super::upstream_config::to_upstream;
+use super::upstream_config::{Way, to_upstream};
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
-use crate::flow::message::{OAuth2, PROTOCOL_VERSION, Request, Response, Spec};
+use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
 use crate::flow::writer::Writer;
 use crate::json::merge_patch;
+use crate::oauth::spec::{self, Consent};
 use crate::shim::definition::Definition;
 
 /// How long a reader that stalls may take for our last bytes once a stop was asked for.
@@ -93,11 +94,10 @@ impl<P: UpstreamProtocol> Session<P> {
     }
 
     async fn answer_spec(&mut self) -> Result<Response, Failure> {
-        let oauth2 = match &self.definition.oauth2 {
-            Some(oauth2) => Some(oauth2_message(oauth2)?),
-            None => None,
-        };
-        let schema = self.config_schema().await?;
+        let consent = self.consent().await?;
+        for doubt in &consent.doubts {
+            tracing::warn!("oauth2: {doubt}");
+        }
         let documentation = match &self.definition.documentation_url {
             Some(url) => url.clone(),
             None => self.spec.as_ref().and_then(|spec| spec.documentation_url.clone()).unwrap_or_default(),
@@ -105,10 +105,10 @@ impl<P: UpstreamProtocol> Session<P> {
         let resource = self.protocol.resource_spec();
         let spec = Spec {
             protocol: PROTOCOL_VERSION,
-            config_schema_json: spec_schema::adapt_spec(&schema).to_string().into_bytes(),
+            config_schema_json: spec_schema::adapt_spec(&consent.config_schema).to_string().into_bytes(),
             resource_config_schema_json: resource.schema.to_string().into_bytes(),
             documentation_url: documentation,
-            oauth2,
+            oauth2: consent.message,
             resource_path_pointers: resource
                 .path_pointers
                 .iter()
@@ -136,6 +136,16 @@ impl<P: UpstreamProtocol> Session<P> {
         Ok(schema)
     }
 
+    /// The config schema that people see, with what consent adds to it.
+    async fn consent(&mut self) -> Result<Consent, Failure> {
+        let schema = self.config_schema().await?;
+        if self.spec.is_none() && self.definition.oauth2.as_ref().is_some_and(|oauth2| oauth2 == "auto") {
+            self.spec = Some(self.protocol.spec(&self.upstream).await?);
+        }
+        let described = self.spec.as_ref().and_then(|spec| spec.consent_flow.as_ref());
+        spec::consent(self.definition.oauth2.as_ref(), described, schema)
+    }
+
     /// Reads an endpoint config, holds it against the schema, and gives it in upstream's shape.
     pub(super) async fn config(&mut self, text: &[u8]) -> Result<Value, Failure> {
         let config: Value = if text.is_empty() {
@@ -145,19 +155,14 @@ impl<P: UpstreamProtocol> Session<P> {
                 .map_err(|_| Failure::new(Cause::Config, "the endpoint config is not JSON"))?
         };
         secrets::hide(&Value::Null, &config);
-        let seen = self.config_schema().await?;
-        secrets::hide(&seen, &config);
+        let consent = self.consent().await?;
+        let seen = &consent.config_schema;
+        secrets::hide(seen, &config);
         let upstream = self.spec.as_ref().and_then(|spec| spec.config_schema.as_ref());
-        let moves = &self.definition.config.map.0;
-        let mapped = to_upstream(config.clone(), &seen, upstream, moves)?;
+        let way = Way { consent: consent.moves.clone(), moves: self.definition.config.map.0.clone() };
+        let mapped = to_upstream(config.clone(), seen, upstream, &way)?;
         secrets::hide(upstream.unwrap_or(&Value::Null), &mapped);
-        self.upstream.rotation.begin(&config, mapped, moves, spec_schema::adapt_spec(&seen));
+        self.upstream.rotation.begin(&config, mapped, way, spec_schema::adapt_spec(seen));
         Ok(self.upstream.rotation.newest())
     }
-}
-
-fn oauth2_message(oauth2: &Value) -> Result<OAuth2, Failure> {
-    serde_json::from_str(&oauth2.to_string()).map_err(|error| {
-        Failure::new(Cause::Definition, format!("`oauth2` in shim.yaml is not what Flow takes: {error}"))
-    })
 }

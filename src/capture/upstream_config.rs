@@ -9,12 +9,34 @@ use serde_json::Value;
 use super::config::ConfigSchema;
 use crate::failure::{Cause, Failure};
 use crate::json::defaults;
-use crate::json::remap::{Move, remap};
+use crate::json::remap::{Move, remap, restore};
+use crate::oauth::spec::Moves;
 
 /// Flow's stanza of an encrypted config.
 const SOPS: &str = "sops";
 /// A word to airbyte-to-flow, not to upstream (flow-protocol.md, 9.2).
 const SKIP_INTERVAL: &str = "_atf_skip_interval";
+
+/// How values move between the two shapes: first what consent brought, then as the shim has it.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// What consent brought.
+    pub consent: Moves,
+    /// The shim's `config.map`.
+    pub moves: Vec<Move>,
+}
+
+impl Way {
+    /// The way back: a config of upstream's in the shape that people see. `original` is the config
+    /// that went there.
+    pub fn back(&self, upstream: &Value, original: &Value) -> Value {
+        let mut consented = original.clone();
+        self.consent.to_upstream(&mut consented);
+        let mut restored = restore(upstream, &self.moves, &consented);
+        self.consent.to_flow(&mut restored);
+        restored
+    }
+}
 
 /// Holds a config against the schema that people see, and brings it into upstream's shape. `upstream`
 /// is upstream's own schema, `None` where the shim's stands in for it.
@@ -22,7 +44,7 @@ pub(super) fn to_upstream(
     mut config: Value,
     seen: &Value,
     upstream: Option<&Value>,
-    moves: &[Move],
+    way: &Way,
 ) -> Result<Value, Failure> {
     if let Value::Object(members) = &mut config {
         members.shift_remove(SOPS);
@@ -33,7 +55,8 @@ pub(super) fn to_upstream(
     if upstream.is_none() {
         tell(&defaults::remove_unknown(&mut config, seen));
     }
-    let mut config = remap(&config, moves).map_err(|error| {
+    way.consent.to_upstream(&mut config);
+    let mut config = remap(&config, &way.moves).map_err(|error| {
         Failure::new(
             Cause::Config,
             format!("the endpoint config does not fit the shim's `config.map`: {error}"),
@@ -62,9 +85,10 @@ mod tests {
     use super::*;
     use crate::json::pointer;
 
-    fn moves(pairs: &[(&str, &str)]) -> Vec<Move> {
+    fn mapping(pairs: &[(&str, &str)]) -> Way {
         let path = |text: &str| pointer::to_path(text).expect("a pointer");
-        pairs.iter().map(|(to, from)| Move { to: path(to), from: path(from) }).collect()
+        let moves = pairs.iter().map(|(to, from)| Move { to: path(to), from: path(from) }).collect();
+        Way { moves, ..Way::default() }
     }
 
     #[test]
@@ -79,7 +103,7 @@ mod tests {
         let config = json!({
             "credentials": {"token": "t", "client_id": "by OAuth"}, "sops": {"mac": "m"}, "_atf_skip_interval": true,
         });
-        let map = moves(&[("/token", "/credentials/token")]);
+        let map = mapping(&[("/token", "/credentials/token")]);
         let reached = to_upstream(config, &seen, Some(&upstream), &map).expect("it fits");
         assert_eq!(reached, json!({"token": "t", "count": 20}), "the default that people see counts");
     }
@@ -87,13 +111,13 @@ mod tests {
     #[test]
     fn a_shim_with_a_schema_of_its_own_maps_to_what_it_does_not_know() {
         let seen = json!({"additionalProperties": false, "properties": {"key": {}}});
-        let reached = to_upstream(json!({"key": "k", "else": 1}), &seen, None, &moves(&[("/a/b", "/key")]));
+        let reached = to_upstream(json!({"key": "k", "else": 1}), &seen, None, &mapping(&[("/a/b", "/key")]));
         assert_eq!(reached.expect("it fits"), json!({"a": {"b": "k"}}));
     }
 
     #[test]
     fn a_config_that_cannot_be_mapped_is_told_without_its_values() {
-        let failure = to_upstream(json!({"a": "s3cret"}), &json!({}), None, &moves(&[("/x", "/b")]));
+        let failure = to_upstream(json!({"a": "s3cret"}), &json!({}), None, &mapping(&[("/x", "/b")]));
         let failure = failure.expect_err("nothing is at /b");
         assert!(failure.message.contains("/b") && !failure.message.contains("s3cret"), "{failure}");
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::endpoint::{Endpoint, Program};
 use super::flow_yaml::Catalog;
 use super::resource;
+use super::sops;
 use super::yaml::Located;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{
@@ -55,13 +56,24 @@ impl Task {
     /// Reads a capture and what it refers to. `with_bindings` is off for what needs none, so that
     /// a capture can be discovered before its collections are written.
     pub(super) fn load(catalog: &Catalog, name: &str, with_bindings: bool) -> Result<Self, Failure> {
+        Self::read(catalog, name, with_bindings, true)
+    }
+
+    /// Reads a capture for what needs neither bindings nor config, so that it can be asked how to get
+    /// a config.
+    pub(super) fn without_config(catalog: &Catalog, name: &str) -> Result<Self, Failure> {
+        Self::read(catalog, name, false, false)
+    }
+
+    fn read(catalog: &Catalog, name: &str, with_bindings: bool, with_config: bool) -> Result<Self, Failure> {
         let capture = catalog.capture(name)?;
         capture.only(&CAPTURE_KEYS)?;
         let shards = capture.get("shards");
         let log_level = shards.as_ref().and_then(|shards| shards.get("logLevel"));
         let log_level = log_level.map(|level| level.text().map(str::to_owned)).transpose()?;
         let disabled = shards.map(|shards| shards.flag("disable")).transpose()?.unwrap_or(false);
-        let (program, config) = endpoint(&capture.need("endpoint")?)?;
+        let (program, place) = endpoint(&capture.need("endpoint")?)?;
+        let config = if with_config { config(&place)? } else { Value::Null };
         let mut bindings = Vec::new();
         let listed = capture.get("bindings").filter(|_| with_bindings);
         for binding in listed.map(|listed| listed.items()).transpose()?.unwrap_or_default() {
@@ -146,7 +158,8 @@ fn wrong(what: &str) -> Failure {
     Failure::new(Cause::Config, what)
 }
 
-fn endpoint(endpoint: &Located<'_>) -> Result<(Program, Value), Failure> {
+/// What is started, and the place with its config.
+fn endpoint<'a>(endpoint: &Located<'a>) -> Result<(Program, Located<'a>), Failure> {
     endpoint.only(&["local", "connector"])?;
     if let Some(local) = endpoint.get("local") {
         local.only(&LOCAL_KEYS)?;
@@ -163,13 +176,13 @@ fn endpoint(endpoint: &Located<'_>) -> Result<(Program, Value), Failure> {
             }
         }
         let program = Program::Local { command: argv, env, protobuf: local.flag("protobuf")? };
-        return Ok((program, config(&local)?));
+        return Ok((program, local));
     }
     let connector =
         endpoint.get("connector").ok_or_else(|| endpoint.wrong("has neither local nor connector"))?;
     connector.only(&CONNECTOR_KEYS)?;
     let program = Program::Image { image: connector.need("image")?.text()?.to_owned() };
-    Ok((program, config(&connector)?))
+    Ok((program, connector))
 }
 
 fn config(endpoint: &Located<'_>) -> Result<Value, Failure> {
@@ -178,13 +191,7 @@ fn config(endpoint: &Located<'_>) -> Result<Value, Failure> {
     if !value.is_object() {
         return Err(config.wrong("must be a mapping, or the name of a file with one"));
     }
-    if value.get("sops").is_some_and(|sops| !sops.is_null()) {
-        return Err(config.wrong(&format!(
-            "is encrypted; decrypt it first, as with `sops -d {}`, and refer to the result",
-            file.display()
-        )));
-    }
-    Ok(value)
+    sops::open(value, &file)
 }
 
 /// `None` for a binding that is disabled.
@@ -243,8 +250,6 @@ mod tests {
         std::fs::write(&file, format!("{COLLECTIONS}{captures}")).expect("a file");
         std::fs::write(folder.path().join("users.json"), r#"{"type":"object"}"#).expect("a file");
         std::fs::write(folder.path().join("config.yaml"), "token: hunter2\n").expect("a file");
-        std::fs::write(folder.path().join("sealed.yaml"), "token_sops: ENC\nsops: {version: 3}\n")
-            .expect("a file");
         let catalog = Catalog::load(&file)?;
         let name = catalog.names().next().expect("there is one").to_owned();
         Task::load(&catalog, &name, true)
@@ -293,16 +298,6 @@ mod tests {
         );
         assert!(with("interval: 5").contains("interval must be a string"));
         assert!(with("intervall: 5m").contains("did you mean \"interval\"?"));
-    }
-
-    #[test]
-    fn an_encrypted_config_says_how_to_decrypt_it() {
-        let failure = load(
-            "captures: {x/source: {endpoint: {connector: {image: i, config: sealed.yaml}}, bindings: []}}\n",
-        )
-        .expect_err("it is encrypted");
-        assert!(failure.message.contains("sops -d ") && failure.message.contains("sealed.yaml"), "{failure}");
-        assert!(!failure.message.contains("ENC"), "{failure}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Definition {
     pub env: BTreeMap<String, String>,
     /// Replaces the documentation URL that upstream gives.
     pub documentation_url: Option<String>,
-    /// Flow's `OAuth2` message, passed on.
+    /// Flow's `OAuth2` message, passed on, or `auto`: derived from what upstream says of its flow.
     pub oauth2: Option<Value>,
     /// How the config differs from upstream's.
     pub config: ConfigSection,

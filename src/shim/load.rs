@@ -104,9 +104,6 @@ pub fn parse(text: &str) -> Result<Definition, String> {
             "`{key}` is a key of shim.yaml that this version does not act on yet; remove it"
         ));
     }
-    if tree["oauth2"] == "auto" {
-        return Err("`oauth2: auto` is not acted on yet by this version; write the block out".to_owned());
-    }
     Ok(definition)
 }
 

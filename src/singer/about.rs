@@ -37,7 +37,9 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
     let about: Option<Value> = text.find('{').and_then(|start| serde_json::from_str(&text[start..]).ok());
     let settings = about.as_ref().map(|about| &about["settings"]).filter(|settings| settings.is_object());
     match settings {
-        Some(settings) => Ok(UpstreamSpec { config_schema: Some(schema(settings)), documentation_url: None }),
+        Some(settings) => {
+            Ok(UpstreamSpec { config_schema: Some(schema(settings)), ..UpstreamSpec::default() })
+        }
         // argparse's own code for an unknown or missing flag: a tap without `--about`.
         None if ended.status.code() == Some(2) => Ok(UpstreamSpec::default()),
         None if ended.status.success() => {
