@@ -195,6 +195,9 @@ fn real_images_a_python_connector_is_built_from_its_shim_and_answers_as_in_flow(
         assert_eq!(labels(&tag)[label], value, "{label}");
     }
     assert_eq!(docker(&["image", "inspect", "--format={{.Config.User}}", &tag]), "65532:65532");
+    // What its build baked answers Spec: Python is not started, and cannot be.
+    let no_python = "--volume=/dev/null:/shim/.venv/bin/python3:ro";
+    assert!(run(&tag, &[no_python], &[], &[spec()]).succeeded().only("spec")["configSchema"].is_object());
 
     let config =
         json!({"count": 20, "seed": 1, "parallelism": 1, "records_per_slice": 20, "always_updated": false});
