@@ -29,8 +29,8 @@ ARG DOCS_URL=
 COPY --from=flow-shim /flow-shim /flow-shim
 COPY shims/${CONNECTOR} /shim
 ENV FLOW_SHIM_DIR=/shim FLOW_RUNTIME_CODEC=json DOCS_URL=${DOCS_URL}
-LABEL FLOW_RUNTIME_PROTOCOL=capture FLOW_RUNTIME_CODEC=json CONNECTOR_PROTOCOL=flow-capture
-LABEL dev.estuary.usage-rate=${USAGE_RATE} org.opencontainers.image.documentation=${DOCS_URL}
+LABEL FLOW_RUNTIME_PROTOCOL=capture FLOW_RUNTIME_CODEC=json CONNECTOR_PROTOCOL=flow-capture \
+    dev.estuary.usage-rate=${USAGE_RATE} org.opencontainers.image.documentation=${DOCS_URL}
 ENTRYPOINT ["/flow-shim", "run"]
 
 # Compilers and caches stay in this stage.
@@ -48,19 +48,20 @@ COPY --from=flow-shim /flow-shim /usr/local/bin/flow-shim
 # Spec is answered from what this keeps, in milliseconds.
 RUN flow-shim bake /shim
 
+# What is large comes last: without BuildKit every instruction looks at all that is there.
 FROM ${PYTHON_IMAGE} AS connector
 ARG USAGE_RATE=1.0
 ARG DOCS_URL=
 # Debian packages that the connector needs while it runs, such as "libpq5".
 ARG RUN_PACKAGES=
 RUN test -z "${RUN_PACKAGES}" || { apt-get update -q && apt-get install -q -y --no-install-recommends ${RUN_PACKAGES} && rm -rf /var/lib/apt/lists/*; }
-COPY --from=flow-shim /flow-shim /usr/local/bin/flow-shim
-# At the same place as above: a virtual environment holds absolute paths.
-COPY --from=installed /shim /shim
 ENV FLOW_SHIM_DIR=/shim FLOW_RUNTIME_CODEC=json DOCS_URL=${DOCS_URL} HOME=/tmp PYTHONDONTWRITEBYTECODE=1
-LABEL FLOW_RUNTIME_PROTOCOL=capture FLOW_RUNTIME_CODEC=json
-LABEL dev.estuary.usage-rate=${USAGE_RATE} org.opencontainers.image.documentation=${DOCS_URL}
+LABEL FLOW_RUNTIME_PROTOCOL=capture FLOW_RUNTIME_CODEC=json \
+    dev.estuary.usage-rate=${USAGE_RATE} org.opencontainers.image.documentation=${DOCS_URL}
 # Writable also where the root file system is not; connectors want a place for temporary files.
 VOLUME ["/tmp"]
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/flow-shim", "run"]
+COPY --from=flow-shim /flow-shim /usr/local/bin/flow-shim
+# At the same place as above: a virtual environment holds absolute paths.
+COPY --from=installed /shim /shim
