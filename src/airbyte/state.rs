@@ -138,7 +138,7 @@ fn split_legacy(data: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate,
     if is_empty(data.get()) {
         return Ok(StateUpdate::default());
     }
-    let mut update = StateUpdate { unnamed: Unnamed::Drop, ..StateUpdate::default() };
+    let mut update = StateUpdate { unnamed: Unnamed::DropWhole(|_| true), ..StateUpdate::default() };
     let mut rest = Vec::new();
     for member in Members::new(data.get()) {
         let before = update.streams.len();

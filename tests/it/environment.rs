@@ -81,6 +81,13 @@ impl Postgres {
         assert!(output.status.success(), "{sql}: {}", last_words(&output));
     }
 
+    /// The one value that a query gives.
+    pub(crate) fn query(&self, sql: &str) -> String {
+        let output = Self::script(&["psql", &path(self.folder.path()), "-t", "-A", "-c", sql]);
+        assert!(output.status.success(), "{sql}: {}", last_words(&output));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     fn script(arguments: &[&str]) -> Output {
         let script = repository("tests/environment/postgres.sh");
         Command::new("bash").arg(script).args(arguments).stdin(Stdio::null()).output().expect("bash runs")

@@ -49,6 +49,20 @@ pub(crate) fn reduce(state: Value, checkpoints: &[Value]) -> Value {
     })
 }
 
+/// Two patches of one transaction as the one that Flow keeps of them: their nulls stay.
+pub(crate) fn fold(first: Value, second: Value) -> Value {
+    let Value::Object(members) = second else { return second };
+    let mut folded = match first {
+        Value::Object(folded) => folded,
+        _ => Map::new(),
+    };
+    for (name, value) in members {
+        let before = folded.shift_remove(&name).unwrap_or(Value::Null);
+        folded.insert(name, fold(before, value));
+    }
+    Value::Object(folded)
+}
+
 fn patch(target: Value, patch_with: Value) -> Value {
     let Value::Object(members) = patch_with else { return patch_with };
     let mut target = match target {
