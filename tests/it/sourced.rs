@@ -120,7 +120,7 @@ fn discovered_schemas_ask_for_what_documents_have() {
     for (meta, root, inner) in [
         ("full", json!(["_meta"]), json!(["op", "row_id"])),
         ("rowId", json!(["_meta"]), json!(["row_id"])),
-        ("none", json!([]), json!([])),
+        ("none", Value::Null, Value::Null),
     ] {
         let yaml =
             format!("protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\ndocument: {{meta: {meta}}}");
