@@ -92,8 +92,7 @@ impl<P: UpstreamProtocol> Session<P> {
                 };
                 return Ok(Some(bound.into_iter().zip(&waits).filter_map(due).collect()));
             }
-            // What is not needed does no harm.
-            self.opened(true).await?;
+            self.opened(self.protocol.may_keep_durable()).await?;
             tracing::info!(seconds = next.as_secs(), "no stream is due yet; waiting");
             if rest(next, &self.upstream.shutdown, &mut self.requests).await? == Rested::Ended {
                 return Ok(None);

@@ -313,6 +313,11 @@ pub trait UpstreamProtocol {
     /// not, a row that did not come is not a row that is gone.
     fn reads_whole(&self, state: &StoredState<'_>) -> bool;
 
+    /// Whether a read plan may have a [`ReadPlan::durable`], for a session that opens before it plans.
+    fn may_keep_durable(&self) -> bool {
+        false
+    }
+
     /// The content of [`ReadPlan::durable`] in this state.
     fn state_file(&self, _: &StoredState<'_>, _: &[BoundStream]) -> Vec<u8> {
         Vec::new()

@@ -141,6 +141,10 @@ impl UpstreamProtocol for Singer {
         })
     }
 
+    fn may_keep_durable(&self) -> bool {
+        self.state_file_acks != StateFileAcks::Off
+    }
+
     type Parser = message::Lines;
 
     fn parser(&self) -> message::Lines {

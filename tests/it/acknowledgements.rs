@@ -54,7 +54,9 @@ impl Session {
 }
 
 fn connector(acks: &str, catalog: &str) -> Connector {
-    let yaml = format!("protocol: singer\ncommand: [sh, FOLDER/tap.sh]\nsinger: {{stateFileAcks: {acks}}}\n");
+    let yaml = format!(
+        "protocol: singer\ncommand: [sh, FOLDER/tap.sh]\nschema: {{sourced: false}}\nsinger: {{stateFileAcks: {acks}}}\n"
+    );
     let connector = Connector::shim(&yaml, &[]).variable("CATALOG", catalog);
     let folder = connector.folder_path();
     std::fs::write(format!("{folder}/tap.sh"), TAP_SCRIPT.replace("FOLDER", &folder)).expect("written");

@@ -25,7 +25,7 @@ lines=read
 while [ $# -gt 0 ]; do
   case "$1" in
     --catalog) cp "$2" "$SEEN/catalog.json";;
-    --state) cp "$2" "$SEEN/state.json"; lines=read-resumed;;
+    --state) cp "$2" "$SEEN/state.json"; [ "$(cat "$2")" = '{}' ] || lines=read-resumed;;
   esac
   shift
 done

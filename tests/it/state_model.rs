@@ -119,8 +119,10 @@ impl Side for AirbyteSide {
                 (Form::Global, json!({"type": "GLOBAL", "global": global}), Some(shared))
             }
             _ => {
-                let mut data =
-                    Map::from_iter(states.iter().map(|(name, state)| ((*name).to_owned(), state.clone())));
+                let mut data = states
+                    .iter()
+                    .map(|(name, state)| ((*name).to_owned(), state.clone()))
+                    .collect::<Map<_, _>>();
                 data.insert("version".to_owned(), shared.clone());
                 (Form::Legacy, json!({"type": "LEGACY", "data": data}), Some(shared))
             }
