@@ -28,6 +28,7 @@ use super::state::CaptureState;
 use super::supervisor::{Running, stopped};
 use super::takeover;
 use super::transform::Transform;
+use super::upstream_config::skips_interval;
 use super::watchdog;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{CaptureSpec, OpenRequest, Opened, Request, Response};
@@ -61,7 +62,8 @@ impl<P: UpstreamProtocol> Session<P> {
         self.opened(planned.plan.durable.is_some()).await?;
         self.read(&bound, planned, &mut state).await?;
         // Everything is committed; a session that is to stay up waits.
-        let time = self.definition.read.min_interval.map(|least| least.saturating_sub(began.elapsed()));
+        let least = self.definition.read.min_interval.filter(|_| !skips_interval(&capture.config_json));
+        let time = least.map(|least| least.saturating_sub(began.elapsed()));
         if let Some(time) = time.filter(|time| !time.is_zero()) {
             tracing::info!(
                 seconds = time.as_secs(),

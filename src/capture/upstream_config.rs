@@ -14,7 +14,8 @@ use crate::oauth::spec::Moves;
 
 /// Flow's stanza of an encrypted config.
 const SOPS: &str = "sops";
-/// A word to airbyte-to-flow, not to upstream (flow-protocol.md, 9.2).
+/// With true here, a session does not stay up behind its read; not meant for upstream
+/// (flow-protocol.md, 9.2).
 const SKIP_INTERVAL: &str = "_atf_skip_interval";
 
 /// How values move between the two shapes: first what consent brought, then as the shim has it.
@@ -36,6 +37,12 @@ impl Way {
         self.consent.to_flow(&mut restored);
         restored
     }
+}
+
+/// Whether an endpoint config asks for the session to end as soon as its read has, whatever
+/// `read.minInterval` says.
+pub(super) fn skips_interval(config: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(config).is_ok_and(|config| config[SKIP_INTERVAL] == true)
 }
 
 /// Holds a config against the schema that people see, and brings it into upstream's shape. `upstream`
