@@ -26,6 +26,7 @@ mod meta;
 mod open;
 pub mod outcome;
 pub mod oversized;
+pub mod parser;
 mod plan;
 pub mod process;
 pub mod protocol;
