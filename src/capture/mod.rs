@@ -33,6 +33,7 @@ pub mod pulse;
 pub mod pump;
 pub mod refresh;
 mod refresh_mode;
+mod reports;
 pub mod requests;
 pub mod rotation;
 pub mod router;
