@@ -19,7 +19,8 @@ use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
 use super::glued;
 use super::lines::{Lines, TooLong};
 use super::oversized::RecordLimit;
-use super::protocol::{BoundStream, LineParser, StateUpdate, UpstreamProtocol};
+use super::parser::LineParser;
+use super::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use super::pulse::Pulse;
 use super::refresh::Refreshes;
 use super::rotation::Rotation;
@@ -46,7 +47,7 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     /// Who understands states.
     pub protocol: &'a P,
     /// Who reads the lines.
-    pub parser: P::Parser,
+    pub parser: LineParser,
     /// Where documents and checkpoints go.
     pub writer: &'a mut Writer,
     /// The bound streams.
