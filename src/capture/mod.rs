@@ -36,6 +36,7 @@ pub mod pump;
 mod read;
 pub mod refresh;
 mod refresh_mode;
+mod reports;
 pub mod requests;
 pub mod rotation;
 pub mod router;
