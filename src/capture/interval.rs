@@ -8,11 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::bindings::BoundBinding;
-use super::open::stray_request_or_end;
 use super::protocol::UpstreamProtocol;
 use super::requests::Requests;
 use super::shutdown::Shutdown;
 use super::state::CaptureState;
+use super::stray::stray_request_or_end;
 use super::supervisor::stopped;
 use crate::failure::Failure;
 use crate::shim::definition::Definition;

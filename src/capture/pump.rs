@@ -15,11 +15,13 @@ use super::batch;
 use super::cadence::Cadence;
 use super::counts::Counts;
 use super::document::Documents;
-use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
+use super::event::{Batch, ErrorReport, Estimate, Event, LineError, Record, Traits};
 use super::glued;
 use super::lines::{Lines, TooLong};
 use super::oversized::RecordLimit;
-use super::protocol::{BoundStream, LineParser, StateUpdate, UpstreamProtocol};
+use super::parser::LineParser;
+use super::progress::Progress;
+use super::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use super::pulse::Pulse;
 use super::refresh::Refreshes;
 use super::rotation::Rotation;
@@ -27,6 +29,7 @@ use super::router::Router;
 use super::seen::Seen;
 use super::shutdown::Stop;
 use super::sourced::Sourced;
+use super::standing::Standing;
 use super::state::CaptureState;
 use super::supervisor::{stopped, unreadable};
 use super::transform::Transform;
@@ -46,7 +49,7 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     /// Who understands states.
     pub protocol: &'a P,
     /// Who reads the lines.
-    pub parser: P::Parser,
+    pub parser: LineParser,
     /// Where documents and checkpoints go.
     pub writer: &'a mut Writer,
     /// The bound streams.
@@ -75,6 +78,10 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub limit: RecordLimit,
     /// What was seen.
     pub seen: Seen,
+    /// What is said of rows and rates.
+    pub progress: Progress,
+    /// What Flow shows beside the capture's name.
+    pub standing: Standing,
     /// Where rate limits are noted, for the watchdog.
     pub pulse: Arc<Pulse>,
 }
@@ -91,8 +98,13 @@ enum Next {
 }
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
-    /// Reads to the end of the output.
+    /// Reads to the end of the output. A failure names a stream: its own, else the one of the last record.
     pub async fn run(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
+        let read = self.read(output).await;
+        read.map_err(|failure| failure.or_with("stream", self.last_stream()))
+    }
+
+    async fn read(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
         let mut lines = Lines::new(self.limit.line());
         loop {
             loop {
@@ -139,7 +151,14 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Hands over the documents that were made.
     pub async fn flush(&mut self) -> Result<(), Failure> {
+        self.tell();
         self.writer.flush().await.map_err(closed)
+    }
+
+    /// Says how far the read is, where it is time to.
+    fn tell(&mut self) {
+        self.progress.tell(self.seen.documents, &self.counts, self.streams);
+        self.standing.tell();
     }
 
     /// The stream of the last record; `None` before the first.
@@ -154,16 +173,17 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         output: &mut (impl AsyncRead + Unpin),
     ) -> Result<usize, Failure> {
         loop {
-            let read = match self.cadence.deadline() {
-                None => lines.fill(output).await,
-                Some(late) if late <= Instant::now() => {
-                    self.checkpoint().await?;
-                    continue;
-                }
-                Some(late) => match timeout_at(late, lines.fill(output)).await {
-                    Ok(read) => read,
-                    Err(_) => continue,
-                },
+            if self.cadence.deadline().is_some_and(|late| late <= Instant::now()) {
+                self.checkpoint().await?;
+            }
+            let words = [self.progress.deadline(self.seen.documents), self.standing.deadline()];
+            let read = match self.cadence.deadline().into_iter().chain(words.into_iter().flatten()).min() {
+                None => Ok(lines.fill(output).await),
+                Some(late) => timeout_at(late, lines.fill(output)).await,
+            };
+            let Ok(read) = read else {
+                self.tell();
+                continue;
             };
             return read.map_err(|error| unreadable(&error));
         }
@@ -243,8 +263,17 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::Status(status) => {
                 self.pulse.status(&status.stream, status.status);
                 match self.router.find(status.namespace.as_deref(), &status.stream) {
-                    Some(stream) => self.seen.statuses[stream] = Some(status.status),
+                    Some(stream) => {
+                        self.seen.statuses[stream] = Some(status.status);
+                        self.standing.status(stream, &self.streams[stream].id, status.status);
+                    }
                     None => self.counts.dropped(&status.stream),
+                }
+            }
+            Event::Estimate(Estimate { stream, namespace, estimated }) => {
+                let found = stream.as_deref().map(|name| self.router.find(namespace.as_deref(), name));
+                if found != Some(None) {
+                    self.progress.estimate(found.flatten(), estimated);
                 }
             }
             Event::ConfigUpdate(config) => {
@@ -280,7 +309,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     fn write(&mut self, stream: usize, record: &[u8], traits: Traits) {
-        self.counts.record(stream);
+        self.counts.record(stream, record.len());
         self.seen.end_marks[stream] = false;
         let record = match &mut self.transforms[stream] {
             Some(transform) => transform.apply(record),
@@ -377,12 +406,17 @@ fn stray(line: &[u8], error: LineError) -> Result<Next, Failure> {
 }
 
 fn damaged(error: &LineError) -> Failure {
-    Failure::new(
+    let stream = match error {
+        LineError::Damaged { stream, .. } => stream.as_deref(),
+        LineError::NotAMessage => None,
+    };
+    let failure = Failure::new(
         Cause::UpstreamProtocol,
         format!(
             "upstream printed {error}; nothing after the last checkpoint is kept, so that no data is lost"
         ),
-    )
+    );
+    failure.or_with("stream", stream)
 }
 
 /// Counts, and names a type when it is seen first.

@@ -1,6 +1,8 @@
 //! What flow-shim does, seen through the built program.
 
 mod atf_folder;
+mod crash_model;
+mod crash_scenarios;
 mod environment;
 mod flow_model;
 mod flow_schema;
@@ -18,6 +20,7 @@ mod check;
 mod codecs;
 mod config_values;
 mod corpus;
+mod crash_matrix;
 mod dependencies;
 mod diff;
 mod documents;
@@ -26,6 +29,7 @@ mod gallery;
 mod images;
 mod import_atf;
 mod kill_matrix;
+mod last_words;
 mod oauth_consent;
 mod oauth_spec;
 mod out_of_memory;

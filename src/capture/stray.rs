@@ -1,0 +1,40 @@
+//! Requests that come while a capture runs: acknowledgements are taken, the end of stdin is no stop,
+//! and anything else is a mistake.
+
+use super::acknowledged::StateFile;
+use super::requests::Requests;
+use crate::failure::{Cause, Failure};
+use crate::flow::message::Request;
+
+/// Takes acknowledgements; the end of stdin is no stop; anything else is a mistake.
+pub(super) async fn stray_request(requests: &mut Requests, file: Option<&StateFile>) -> Failure {
+    match stray_request_or_end(requests, file).await {
+        Some(failure) => failure,
+        None => std::future::pending().await,
+    }
+}
+
+/// The failure of a request that may not come; `None` at the end of the requests.
+pub(super) async fn stray_request_or_end(
+    requests: &mut Requests,
+    file: Option<&StateFile>,
+) -> Option<Failure> {
+    loop {
+        match requests.next().await {
+            Ok(None) => return None,
+            Ok(Some(Request { acknowledge: Some(acknowledge), .. })) => {
+                let written = file.map_or(Ok(()), |file| file.acknowledge(acknowledge.checkpoints));
+                if let Err(failure) = written {
+                    return Some(failure);
+                }
+            }
+            Ok(Some(_)) => {
+                return Some(Failure::new(
+                    Cause::Runtime,
+                    "a request other than Acknowledge came while the capture runs",
+                ));
+            }
+            Err(failure) => return Some(failure),
+        }
+    }
+}
