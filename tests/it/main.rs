@@ -31,6 +31,7 @@ mod import_atf;
 mod kill_matrix;
 mod last_words;
 mod oauth_consent;
+mod oauth_sealed;
 mod oauth_spec;
 mod out_of_memory;
 mod pull_upstream;
