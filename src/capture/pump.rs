@@ -25,6 +25,7 @@ use super::refresh::Refreshes;
 use super::rotation::Rotation;
 use super::router::Router;
 use super::seen::Seen;
+use super::sharing::Sharing;
 use super::shutdown::Stop;
 use super::sourced::Sourced;
 use super::state::CaptureState;
@@ -73,6 +74,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub rotation: &'a Rotation,
     /// How large a record may be.
     pub limit: RecordLimit,
+    /// What becomes of a state of all streams.
+    pub sharing: Sharing<'a>,
     /// What was seen.
     pub seen: Seen,
     /// Where rate limits are noted, for the watchdog.
@@ -142,6 +145,13 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.writer.flush().await.map_err(closed)
     }
 
+    /// Hands over documents before their own checkpoint. Those of other processes commit them, so what is
+    /// kept of a refresh has to go with them.
+    async fn make_room(&mut self) -> Result<(), Failure> {
+        let refreshes = (0..self.streams.len()).any(|stream| self.refreshes.is_full_refresh(stream));
+        if self.writer.is_branch() && refreshes { self.checkpoint().await } else { self.flush().await }
+    }
+
     /// The stream of the last record; `None` before the first.
     pub fn last_stream(&self) -> Option<String> {
         self.router.last_stream().map(|stream| self.streams[stream].id.to_string())
@@ -172,7 +182,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     async fn go_on(&mut self, next: Next) -> Result<(), Failure> {
         match next {
             Next::Line if self.cadence.is_full() => self.checkpoint().await,
-            Next::Line if self.writer.is_full() => self.flush().await,
+            Next::Line if self.writer.is_full() => self.make_room().await,
             Next::Line => Ok(()),
             Next::Checkpoint => self.checkpoint().await,
             Next::Batch(batch) => self.batch(&batch).await,
@@ -223,7 +233,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::State(state) => {
                 let update =
                     self.protocol.split_state(state, self.streams).map_err(|error| damaged(&error))?;
-                self.state(update);
+                self.state(update)?;
                 return Ok(Next::Checkpoint);
             }
             Event::EndMark(stream) => {
@@ -295,7 +305,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Takes over a state. A row id is kept with the state of its own stream alone: after a restart
     /// from an older state the rows behind it come again, and get the same row ids again.
-    fn state(&mut self, update: StateUpdate) {
+    fn state(&mut self, mut update: StateUpdate) -> Result<(), Failure> {
+        self.sharing.judge(self.protocol, &mut update)?;
         for stream in &update.unbound {
             self.counts.dropped(stream);
         }
@@ -312,6 +323,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.seen.wrote(written);
         }
         self.state.update(update);
+        Ok(())
     }
 
     async fn batch(&mut self, batch: &Batch) -> Result<(), Failure> {
@@ -328,7 +340,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 if self.cadence.is_full() {
                     self.checkpoint().await?;
                 } else if self.writer.is_full() {
-                    self.flush().await?;
+                    self.make_room().await?;
                 }
             }
             records.remove();
