@@ -1,6 +1,8 @@
 //! What flow-shim does, seen through the built program.
 
 mod atf_folder;
+mod crash_model;
+mod crash_scenarios;
 mod environment;
 mod flow_model;
 mod flow_schema;
@@ -17,6 +19,7 @@ mod catalog_flag;
 mod codecs;
 mod config_values;
 mod corpus;
+mod crash_matrix;
 mod dependencies;
 mod documents;
 mod endings;
@@ -24,6 +27,7 @@ mod gallery;
 mod images;
 mod import_atf;
 mod kill_matrix;
+mod last_words;
 mod oauth_consent;
 mod oauth_spec;
 mod out_of_memory;
