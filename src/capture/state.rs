@@ -7,11 +7,14 @@
 //! nothing else, so shards of one capture do not overwrite each other. States in other layouts are
 //! for `takeover`.
 
+mod apart;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::apart::shared_member;
 use super::protocol::{StateUpdate, StoredState, Unnamed};
 use super::takeover::{self, Foreign};
 use crate::failure::{Cause, Failure};
@@ -166,25 +169,6 @@ impl CaptureState {
         binding.read_at_changed = true;
     }
 
-    /// The state of one binding alone, taken out until it is [given back](Self::give_back).
-    pub(super) fn take(&mut self, binding: usize) -> Self {
-        let shared = self.shared.clone();
-        Self { shared, bindings: vec![std::mem::take(&mut self.bindings[binding])], ..Self::default() }
-    }
-
-    /// Puts back the state of a binding.
-    pub(super) fn give_back(&mut self, binding: usize, mut taken: Self) {
-        if let Some(state) = taken.bindings.pop() {
-            self.bindings[binding] = state;
-        }
-        self.shared = taken.shared.or(self.shared.take());
-    }
-
-    /// Has no patch touch the shared part before upstream does.
-    pub(super) fn leave_shared(&mut self) {
-        self.shared_changed = false;
-    }
-
     /// Takes over what a state message of upstream changes.
     pub fn update(&mut self, update: StateUpdate) {
         if let Some(shared) = update.shared {
@@ -269,22 +253,6 @@ impl CaptureState {
         close(&mut patch);
         patch.into_bytes()
     }
-}
-
-/// The member of what belongs to no stream: `None` where there is none; it may be empty. Fails for a state in another layout.
-pub(super) fn shared_member(json: &[u8]) -> Result<Option<Vec<Box<RawValue>>>, Failure> {
-    let json = if json.is_empty() { b"null" } else { json };
-    let whole: &RawValue = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
-    if takeover::foreign(whole).is_some() {
-        return Err(Failure::new(
-            Cause::Config,
-            "the capture's state is one of an older connector, which several shards cannot take over; join them to one \
-             until it has written a checkpoint",
-        ));
-    }
-    let stored: Option<Stored<'_>> = serde_json::from_str(whole.get()).map_err(|error| unreadable(&error))?;
-    let shared = stored.and_then(|stored| stored.shared);
-    Ok(shared.map(|shared| shared.into_iter().map(RawValue::to_owned).collect()))
 }
 
 impl BindingState {
