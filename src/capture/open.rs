@@ -10,7 +10,7 @@ use super::parallel::Outcome;
 use super::planning::Survey;
 use super::protocol::UpstreamProtocol;
 use super::pump::closed;
-use super::read::{Part, Reader, beginning};
+use super::read::{Part, Reader};
 use super::session::Session;
 use super::shards;
 use super::sharing::Sharing;
@@ -99,12 +99,10 @@ impl<P: UpstreamProtocol> Session<P> {
         sharing: Sharing<'_>,
         state: &mut CaptureState,
     ) -> Result<(), Failure> {
-        let status = beginning(state, bound.len());
         let reader =
             Reader { protocol: &self.protocol, definition: &self.definition, upstream: &self.upstream };
         if reader.may_read_apart(bound, state) {
             opened(&mut self.is_open, &mut self.writer, false).await?;
-            log::status(&status);
             let read = reader.read_apart(bound, survey, state, &self.writer, &mut self.requests).await?;
             if read == Outcome::Read {
                 return Ok(());
@@ -113,7 +111,6 @@ impl<P: UpstreamProtocol> Session<P> {
         let part = Part { bound, streams: &survey.streams, sourced: &survey.sourced, sharing };
         let planned = reader.plan(&part, survey.discovered.as_deref(), state)?;
         opened(&mut self.is_open, &mut self.writer, planned.plan.durable.is_some()).await?;
-        log::status(&status);
         reader.read(part, planned, state, &mut self.writer, Some(&mut self.requests)).await
     }
 

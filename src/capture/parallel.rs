@@ -19,6 +19,7 @@ use super::pump::closed;
 use super::read::{Part, Reader};
 use super::requests::Requests;
 use super::sharing::{Form, Sharing};
+use super::standing::Standing;
 use super::state::CaptureState;
 use super::stray::stray_request;
 use crate::failure::{Cause, Failure};
@@ -67,6 +68,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         writer: &Writer,
         requests: &mut Requests,
     ) -> Result<Outcome, Failure> {
+        let _ = Standing::begin(state, bound.len());
         let form = watch::Sender::new(self.form(bound, state));
         let mut queue: VecDeque<usize> = (0..bound.len()).collect();
         queue.make_contiguous().sort_by_key(|&stream| bound[stream].resource.full_refresh);

@@ -15,11 +15,12 @@ use super::batch;
 use super::cadence::Cadence;
 use super::counts::Counts;
 use super::document::Documents;
-use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
+use super::event::{Batch, ErrorReport, Estimate, Event, LineError, Record, Traits};
 use super::glued;
 use super::lines::{Lines, TooLong};
 use super::oversized::RecordLimit;
 use super::parser::LineParser;
+use super::progress::Progress;
 use super::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use super::pulse::Pulse;
 use super::refresh::Refreshes;
@@ -29,6 +30,7 @@ use super::seen::Seen;
 use super::sharing::Sharing;
 use super::shutdown::Stop;
 use super::sourced::Sourced;
+use super::standing::Standing;
 use super::state::CaptureState;
 use super::supervisor::{stopped, unreadable};
 use super::transform::Transform;
@@ -79,6 +81,10 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub sharing: Sharing<'a>,
     /// What was seen.
     pub seen: Seen,
+    /// What is said of rows and rates.
+    pub progress: Progress,
+    /// What Flow shows beside the capture's name.
+    pub standing: Standing,
     /// Where rate limits are noted, for the watchdog.
     pub pulse: Arc<Pulse>,
 }
@@ -148,6 +154,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Hands over the documents that were made.
     pub async fn flush(&mut self) -> Result<(), Failure> {
+        self.tell();
         self.writer.flush().await.map_err(closed)
     }
 
@@ -156,6 +163,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     async fn make_room(&mut self) -> Result<(), Failure> {
         let refreshes = (0..self.streams.len()).any(|stream| self.refreshes.is_full_refresh(stream));
         if self.writer.is_branch() && refreshes { self.checkpoint().await } else { self.flush().await }
+    }
+
+    /// Says how far the read is, where it is time to.
+    fn tell(&mut self) {
+        self.progress.tell(self.seen.documents, &self.counts, self.streams);
+        self.standing.tell();
     }
 
     /// The stream of the last record; `None` before the first.
@@ -170,16 +183,17 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         output: &mut (impl AsyncRead + Unpin),
     ) -> Result<usize, Failure> {
         loop {
-            let read = match self.cadence.deadline() {
-                None => lines.fill(output).await,
-                Some(late) if late <= Instant::now() => {
-                    self.checkpoint().await?;
-                    continue;
-                }
-                Some(late) => match timeout_at(late, lines.fill(output)).await {
-                    Ok(read) => read,
-                    Err(_) => continue,
-                },
+            if self.cadence.deadline().is_some_and(|late| late <= Instant::now()) {
+                self.checkpoint().await?;
+            }
+            let words = [self.progress.deadline(self.seen.documents), self.standing.deadline()];
+            let read = match self.cadence.deadline().into_iter().chain(words.into_iter().flatten()).min() {
+                None => Ok(lines.fill(output).await),
+                Some(late) => timeout_at(late, lines.fill(output)).await,
+            };
+            let Ok(read) = read else {
+                self.tell();
+                continue;
             };
             return read.map_err(|error| unreadable(&error));
         }
@@ -259,8 +273,17 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::Status(status) => {
                 self.pulse.status(&status.stream, status.status);
                 match self.router.find(status.namespace.as_deref(), &status.stream) {
-                    Some(stream) => self.seen.statuses[stream] = Some(status.status),
+                    Some(stream) => {
+                        self.seen.statuses[stream] = Some(status.status);
+                        self.standing.status(stream, &self.streams[stream].id, status.status);
+                    }
                     None => self.counts.dropped(&status.stream),
+                }
+            }
+            Event::Estimate(Estimate { stream, namespace, estimated }) => {
+                let found = stream.as_deref().map(|name| self.router.find(namespace.as_deref(), name));
+                if found != Some(None) {
+                    self.progress.estimate(found.flatten(), estimated);
                 }
             }
             Event::ConfigUpdate(config) => {
@@ -296,7 +319,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     fn write(&mut self, stream: usize, record: &[u8], traits: Traits) {
-        self.counts.record(stream);
+        self.counts.record(stream, record.len());
         self.seen.end_marks[stream] = false;
         let record = match &mut self.transforms[stream] {
             Some(transform) => transform.apply(record),
@@ -339,10 +362,9 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.counts.dropped(&batch.stream);
                 continue;
             };
-            let mut records = batch::Records::open(file, &batch.stream)?;
-            while let Some(record) = records.next_record()? {
-                let traits = Traits::find(record, self.protocol.deletion_marker());
-                self.document(stream, record.as_bytes(), traits)?;
+            let mut records = batch::Records::open(file, &batch.stream, self.protocol.deletion_marker())?;
+            while let Some((record, traits)) = records.next_record()? {
+                self.document(stream, record, traits)?;
                 if self.cadence.is_full() {
                     self.checkpoint().await?;
                 } else if self.writer.is_full() {

@@ -11,6 +11,7 @@ use super::document::Documents;
 use super::interval;
 use super::outcome;
 use super::oversized::RecordLimit;
+use super::progress::Progress;
 use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, UpstreamProtocol};
 use super::pump::Pump;
 use super::refresh::Refreshes;
@@ -19,6 +20,7 @@ use super::router::Router;
 use super::seen::Seen;
 use super::sharing::Sharing;
 use super::sourced::Sourced;
+use super::standing::Standing;
 use super::state::CaptureState;
 use super::stray::stray_request;
 use super::supervisor::{Running, Upstream, stopped};
@@ -79,6 +81,10 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let Part { bound, streams, sourced, sharing } = part;
         let Planned { refreshes, plan } = planned;
         let read_at = Timestamp::now().to_string();
+        let standing = match sharing {
+            Sharing::Process(_) => Standing::of_process(streams.len()),
+            _ => Standing::begin(state, streams.len()),
+        };
         let mut running = self.upstream.start(&plan.invocation)?;
         let transforms = self.transforms(bound);
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
@@ -98,6 +104,8 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             sourced: Sourced::new(self.definition, bound),
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
             seen: Seen::nothing(streams.len()),
+            progress: Progress::new(streams.len()),
+            standing,
             rotation: &self.upstream.rotation,
             pulse: running.pulse().clone(),
             limit: RecordLimit::of(&self.definition.read),
@@ -149,14 +157,6 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             Transform::compile(&binding.write_schema, &dates)
         });
         compiled.collect()
-    }
-}
-
-/// What the user is told when a read begins: streams that have no state yet are read from the start.
-pub(super) fn beginning(state: &CaptureState, streams: usize) -> String {
-    match (0..streams).filter(|&stream| state.upstream(stream).is_none()).count() {
-        0 => format!("Reading what is new of {streams} streams"),
-        new => format!("Backfilling {new} of {streams} streams"),
     }
 }
 
