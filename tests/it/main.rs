@@ -27,6 +27,7 @@ mod gallery;
 mod images;
 mod import_atf;
 mod kill_matrix;
+mod mutations;
 mod oauth_consent;
 mod oauth_spec;
 mod out_of_memory;
