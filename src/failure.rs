@@ -5,9 +5,13 @@
 //! fragments in lower case that say what happened, where, and what to do; they never hold a value
 //! of a config.
 
+mod kind;
+
 use std::fmt;
 
 use serde_json::{Map, Value};
+
+pub use self::kind::FailureType;
 
 /// Why a run failed; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +78,21 @@ impl Failure {
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Adds a fact unless it is there already, or is `None`.
+    #[must_use]
+    pub fn or_with(mut self, name: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value.filter(|_| !self.fields.contains_key(name)) {
+            self.fields.insert(name.to_owned(), value.into());
+        }
+        self
+    }
+
+    /// Who can do something about it: as upstream told, else derived.
+    pub fn failure_type(&self) -> FailureType {
+        let told = self.fields.get("failureType").and_then(Value::as_str).and_then(FailureType::told);
+        told.unwrap_or_else(|| FailureType::derived(self.cause, &self.message))
     }
 
     /// Puts what was being done before the message: `"validating: …"`.

@@ -168,6 +168,7 @@ pub fn tell_folded(all: bool) {
 pub fn last_line(failure: &Failure) {
     tell_folded(true);
     let mut fields = failure.fields.clone();
+    fields.insert("failureType".to_owned(), failure.failure_type().name().into());
     fields.insert("exitCode".to_owned(), failure.cause.exit_code().into());
     write_line(Level::Error, &failure.message, fields);
 }

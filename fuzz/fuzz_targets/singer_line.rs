@@ -2,7 +2,7 @@
 #![no_main]
 
 use flow_shim::singer::Singer;
-use flow_shim::capture::protocol::{LineParser, UpstreamProtocol};
+use flow_shim::capture::protocol::UpstreamProtocol;
 use flow_shim::json::repair::repair;
 use libfuzzer_sys::fuzz_target;
 

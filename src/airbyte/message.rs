@@ -13,14 +13,16 @@ use serde_json::value::RawValue;
 
 use super::trace::{self, Trace};
 use crate::capture::event::{Answer, Event, LineError, LogLine, Record, Traits};
-use crate::capture::protocol::LineParser;
-use crate::json::envelope::{Envelopes, Part, Parts, Rule, plain_string};
-use crate::json::members::Members;
+use crate::capture::parser::{LineParser, unreadable};
+use crate::json::envelope::{Part, Parts, Rule, plain_string};
 use crate::json::text::Text;
 use crate::log::Level;
 
 /// The member of a record that says, when not null, that its row was deleted.
 pub(super) const DELETED_AT: &str = "_ab_cdc_deleted_at";
+
+/// The types of messages that carry data.
+const CARRIERS: &[&str] = &["RECORD", "STATE"];
 
 const KIND: u8 = 0;
 const NAMESPACE: u8 = 1;
@@ -37,23 +39,9 @@ const RULES: &[Rule] = &[
     Rule { of: Part::Value(DATA), name: DELETED_AT, is: Part::Value(DELETED) },
 ];
 
-/// Reads the lines of one read.
-#[derive(Debug)]
-pub struct Lines(Envelopes);
-
-impl Lines {
-    pub(super) fn new() -> Self {
-        Self(Envelopes::new(RULES))
-    }
-}
-
-impl LineParser for Lines {
-    fn parse<'line>(&mut self, line: &'line [u8]) -> Result<Event<'line>, LineError> {
-        match self.0.read(line).as_ref().and_then(ordinary_record) {
-            Some(record) => Ok(Event::Record(record)),
-            None => parse(line),
-        }
-    }
+/// What reads the lines of one read.
+pub(super) fn parser() -> LineParser {
+    LineParser::new(RULES, ordinary_record, parse)
 }
 
 fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
@@ -138,7 +126,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Event<'_>, LineError> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let message: Message<'_> = match serde_json::from_slice(line) {
         Ok(message) => message,
-        Err(error) => return Err(unparsed(line, &error)),
+        Err(error) => return Err(unreadable(line, CARRIERS, &error)),
     };
     let Some(Text(kind)) = message.kind else { return Err(LineError::NotAMessage) };
     let missing =
@@ -192,41 +180,6 @@ fn status(body: StatusBody<'_>) -> Event<'_> {
         _ => Err(body.message.unwrap_or_default()),
     };
     Event::Answer(Answer::ConnectionStatus(answer))
-}
-
-/// A line that is no message is a log line; one that carried data must not be lost in silence.
-fn unparsed(line: &[u8], error: &serde_json::Error) -> LineError {
-    let kind = ["RECORD", "STATE"].into_iter().find(|kind| has_type(line, kind));
-    let Some(kind) = kind else { return LineError::NotAMessage };
-    // serde's own message can quote a value.
-    let category = format!("{:?}", error.classify()).to_lowercase();
-    LineError::Damaged {
-        kind,
-        stream: stream_of(line),
-        cause: format!("{category} error at byte {}", error.column()),
-    }
-}
-
-/// Whether the text has `"type"`, a colon, and this type.
-fn has_type(line: &[u8], kind: &str) -> bool {
-    memchr::memmem::find_iter(line, b"\"type\"").any(|at| {
-        let rest = line[at + 6..].trim_ascii_start();
-        let rest = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-        let rest = rest.and_then(|rest| rest.strip_prefix(b"\""));
-        rest.is_some_and(|rest| rest.starts_with(kind.as_bytes()))
-    })
-}
-
-/// The stream's name, where it stands whole in a damaged line.
-fn stream_of(line: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(line);
-    let record =
-        Members::new(&text).find(|member| member.name == "record").map(|member| member.value.to_owned());
-    let text = record.unwrap_or_else(|| text.into_owned());
-    let at = text.find("\"stream\"")? + 8;
-    let rest = text[at..].trim_start().strip_prefix(':')?.trim_start();
-    let name = rest.strip_prefix('"')?.split('"').next()?;
-    (name.len() < 200).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -284,7 +237,7 @@ mod tests {
     #[test]
     fn records_are_the_same_on_both_ways() {
         let record = |inner: &str| format!(r#"{{"type":"RECORD","record":{{{inner}}}}}"#);
-        let mut lines = Lines::new();
+        let mut lines = parser();
         for inner in [
             r#""stream":"users","data":{"id":1},"emitted_at":1"#,
             r#""stream":"users","data":{"id":2},"emitted_at":2"#,

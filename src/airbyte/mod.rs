@@ -20,6 +20,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
+use crate::capture::parser::LineParser;
 use crate::capture::protocol::{
     Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, RefreshState, Resource,
     ResourceSpec, Route, StateUpdate, StoredState, TakenOver, TakenOverCapture, UpstreamProtocol,
@@ -118,10 +119,8 @@ impl UpstreamProtocol for Airbyte {
         Ok(ReadPlan { invocation: Invocation { arguments, files }, routes: routes(streams), durable: None })
     }
 
-    type Parser = message::Lines;
-
-    fn parser(&self) -> message::Lines {
-        message::Lines::new()
+    fn parser(&self) -> LineParser {
+        message::parser()
     }
 
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {

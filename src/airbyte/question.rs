@@ -121,7 +121,7 @@ impl Heard {
             };
             let mut failure = Failure::new(cause, report.user_message());
             failure.fields.extend(report.fields());
-            return failure;
+            return ended.described(failure);
         }
         if ended.status.success() {
             return Failure::new(

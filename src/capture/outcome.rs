@@ -3,16 +3,30 @@
 //! Success takes exit 0, the end of the output, no failure report, and every stream complete where
 //! upstream tells such things. Exit 0 alone proves nothing (airbyte-protocol.md, 8.1).
 
-use super::event::{ErrorReport, Status};
+use super::event::Status;
 use super::protocol::BoundStream;
+use super::reports;
 use super::seen::Seen;
-use super::supervisor::{Ended, describe_exit};
+use super::supervisor::Ended;
 use crate::failure::{Cause, Failure};
 
-/// `Ok` where everything was read.
+/// How many unfinished streams are named.
+const NAMED: usize = 20;
+
+/// `Ok` where everything was read. A failure names the streams that are committed whole all the same.
 pub fn decide(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(), Failure> {
-    if let Some(report) = first_cause(&seen.errors) {
-        return Err(reported(report, ended, seen));
+    judge(ended, seen, streams).map_err(|failure| {
+        let whole = finished(ended, seen, streams, false);
+        let whole = streams.iter().zip(whole).filter(|(_, whole)| *whole);
+        let names: Vec<String> = whole.map(|(stream, _)| stream.id.to_string()).collect();
+        let names = (!names.is_empty()).then_some(names);
+        failure.or_with("stream", seen.last_stream.as_deref()).or_with("committedStreams", names)
+    })
+}
+
+fn judge(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(), Failure> {
+    if let Some(failure) = reports::failure(&seen.errors, ended) {
+        return Err(failure);
     }
     if ended.lingered || !ended.status.success() {
         let doing = match &seen.last_stream {
@@ -22,23 +36,30 @@ pub fn decide(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(),
         return Err(ended.failure(&doing));
     }
     let told = seen.statuses.iter().any(Option::is_some);
-    let unfinished: Vec<String> = streams
+    let unfinished: Vec<(&BoundStream, Option<Status>)> = streams
         .iter()
-        .zip(&seen.statuses)
-        .filter(|(_, status)| told && **status != Some(Status::Complete))
+        .zip(seen.statuses.iter().copied())
+        .filter(|(_, status)| told && *status != Some(Status::Complete))
+        .collect();
+    let Some((first, _)) = unfinished.first() else { return Ok(()) };
+    let named: Vec<String> = unfinished
+        .iter()
+        .take(NAMED)
         .map(|(stream, status)| format!("{} ({})", stream.id, how_far(*status)))
         .collect();
-    if unfinished.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(
+    let more = match unfinished.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more streams"),
+    };
+    let failure = Failure::new(
         Cause::Upstream,
         format!(
-            "upstream exited with code 0 but did not read {} to the end; a stream that the source no longer has \
+            "upstream exited with code 0 but did not read {}{more} to the end; a stream that the source no longer has \
              must be disabled or discovered again, anything else is tried again from the last checkpoint",
-            unfinished.join(", ")
+            named.join(", ")
         ),
-    ))
+    );
+    Err(ended.described(failure).with("stream", first.id.to_string()))
 }
 
 /// Which streams were read to their end: all of them after a success. Where another stream failed,
@@ -54,26 +75,6 @@ pub fn finished(ended: &Ended, seen: &Seen, streams: &[BoundStream], succeeded: 
         by_itself && (complete || marked) && !reported
     };
     streams.iter().enumerate().map(|(position, stream)| succeeded || whole(position, stream)).collect()
-}
-
-/// A report about one stream says more than one about the run.
-fn first_cause(errors: &[ErrorReport]) -> Option<&ErrorReport> {
-    errors.iter().find(|report| report.stream.is_some()).or_else(|| errors.first())
-}
-
-fn reported(report: &ErrorReport, ended: &Ended, seen: &Seen) -> Failure {
-    let message = match &report.stream {
-        Some(stream) if !report.message.contains(stream.as_str()) => {
-            format!("stream {stream:?}: {}", report.user_message())
-        }
-        _ => report.user_message(),
-    };
-    let cause =
-        if report.failure_type.as_deref() == Some("config_error") { Cause::Config } else { Cause::Upstream };
-    let mut failure = Failure::new(cause, message).with("exit", describe_exit(ended.status));
-    failure.fields.extend(report.fields());
-    let others: Vec<&str> = seen.errors.iter().filter_map(|other| other.stream.as_deref()).collect();
-    if others.len() > 1 { failure.with("failedStreams", others) } else { failure }
 }
 
 fn how_far(status: Option<Status>) -> &'static str {
@@ -92,6 +93,7 @@ mod tests {
 
     use serde_json::json;
 
+    use super::super::event::ErrorReport;
     use super::super::protocol::StreamId;
     use super::super::stderr::Tail;
     use super::*;
@@ -156,18 +158,5 @@ mod tests {
         marked.end_marks[1] = true;
         assert_eq!(whole(&ended(1), &marked), [false, true]);
         assert_eq!(finished(&ended(0), &marked, &streams(), true), [true, true]);
-    }
-
-    #[test]
-    fn the_report_of_a_stream_comes_before_the_one_of_the_run() {
-        let run = ErrorReport { message: "some streams failed".to_owned(), ..ErrorReport::default() };
-        let stream = ErrorReport {
-            message: "no access".to_owned(),
-            stream: Some("users".to_owned()),
-            ..ErrorReport::default()
-        };
-        let failure =
-            decide(&ended(0), &seen([None, None], vec![run, stream]), &streams()).expect_err("reported");
-        assert_eq!(failure.message, "stream \"users\": no access");
     }
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::event::{Event, LineError};
+use super::event::LineError;
+use super::parser::LineParser;
 use super::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::shim::streams::Conventions;
@@ -222,13 +223,6 @@ pub struct StateUpdate {
     pub record_count: Option<u64>,
 }
 
-/// Reads the lines of upstream's output. It may remember what lines looked like to be faster, never
-/// what they said.
-pub trait LineParser {
-    /// What a line means.
-    fn parse<'line>(&mut self, line: &'line [u8]) -> Result<Event<'line>, LineError>;
-}
-
 /// What a state message means for streams that it does not name.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Unnamed {
@@ -294,11 +288,8 @@ pub trait UpstreamProtocol {
         state: &StoredState<'_>,
     ) -> Result<ReadPlan, Failure>;
 
-    /// What reads the lines of one read.
-    type Parser: LineParser;
-
-    /// A parser that has not read anything yet.
-    fn parser(&self) -> Self::Parser;
+    /// What reads the lines of one read; it has not read anything yet.
+    fn parser(&self) -> LineParser;
 
     /// Takes a state message apart. An error is fatal: a state that cannot be read is data lost.
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError>;

@@ -19,7 +19,8 @@ use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
 use super::glued;
 use super::lines::{Lines, TooLong};
 use super::oversized::RecordLimit;
-use super::protocol::{BoundStream, LineParser, StateUpdate, UpstreamProtocol};
+use super::parser::LineParser;
+use super::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use super::pulse::Pulse;
 use super::refresh::Refreshes;
 use super::rotation::Rotation;
@@ -46,7 +47,7 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     /// Who understands states.
     pub protocol: &'a P,
     /// Who reads the lines.
-    pub parser: P::Parser,
+    pub parser: LineParser,
     /// Where documents and checkpoints go.
     pub writer: &'a mut Writer,
     /// The bound streams.
@@ -91,8 +92,13 @@ enum Next {
 }
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
-    /// Reads to the end of the output.
+    /// Reads to the end of the output. A failure names a stream: its own, else the one of the last record.
     pub async fn run(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
+        let read = self.read(output).await;
+        read.map_err(|failure| failure.or_with("stream", self.last_stream()))
+    }
+
+    async fn read(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
         let mut lines = Lines::new(self.limit.line());
         loop {
             loop {
@@ -377,12 +383,17 @@ fn stray(line: &[u8], error: LineError) -> Result<Next, Failure> {
 }
 
 fn damaged(error: &LineError) -> Failure {
-    Failure::new(
+    let stream = match error {
+        LineError::Damaged { stream, .. } => stream.as_deref(),
+        LineError::NotAMessage => None,
+    };
+    let failure = Failure::new(
         Cause::UpstreamProtocol,
         format!(
             "upstream printed {error}; nothing after the last checkpoint is kept, so that no data is lost"
         ),
-    )
+    );
+    failure.or_with("stream", stream)
 }
 
 /// Counts, and names a type when it is seen first.

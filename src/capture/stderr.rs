@@ -53,6 +53,12 @@ impl Tail {
         exception.or_else(|| lines().find(|line| !line.trim().is_empty())).map(|line| line.trim().to_owned())
     }
 
+    /// The last traceback, whole; `None` where there is none.
+    pub fn traceback(&self) -> Option<&str> {
+        let mut texts = self.entries.iter().rev().map(|(_, text)| text.as_str());
+        texts.find(|text| text.lines().any(is_chain))
+    }
+
     /// The last entries as one text, for developers.
     pub fn text(&self) -> String {
         let skip = self.entries.len().saturating_sub(10);

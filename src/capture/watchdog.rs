@@ -160,7 +160,8 @@ impl Expired {
             0 => "it has committed nothing".to_owned(),
             documents => format!("{documents} documents after the last checkpoint are read again"),
         };
-        Err(Failure::new(Cause::Timeout, format!("{message}; {lost}")))
+        let failure = Failure::new(Cause::Timeout, format!("{message}; {lost}"));
+        Err(failure.or_with("stream", seen.last_stream.as_deref()))
     }
 
     fn message(&self, limit: Duration, last_stream: Option<&str>) -> String {

@@ -116,15 +116,21 @@ fn insert(root: &mut Value, path: &[String], value: Value) -> bool {
     true
 }
 
-/// Removes the empty objects above a place that the original does not have.
+/// Removes the empty objects above a place that the original does not have, or has a null for.
 fn drop_created(restored: &mut Value, path: &[String], original: &Value) {
     for depth in (1..path.len()).rev() {
         let above = &path[..depth];
         let empty = query(restored, above).and_then(Value::as_object).is_some_and(Map::is_empty);
-        if !empty || query(original, above).is_some() {
-            return;
+        match query(original, above) {
+            _ if !empty => return,
+            None => _ = take(restored, above),
+            Some(was) => {
+                if was.is_null() {
+                    insert(restored, above, Value::Null);
+                }
+                return;
+            }
         }
-        take(restored, above);
     }
 }
 
@@ -190,6 +196,13 @@ mod tests {
         let expected =
             json!({"credentials": {"type": "oauth", "refresh_token": "new"}, "refresh_token": "covered"});
         assert_eq!(restore(&moved, &map, &config), expected);
+    }
+
+    #[test]
+    fn a_null_that_became_an_object_becomes_one_again() {
+        let config = json!({"a": {"c": null}, "d": null});
+        let map = moves(&[("/d/a", "/a"), ("", "/b")]);
+        assert_eq!(restore(&remap(&config, &map).expect("it maps"), &map, &config), config);
     }
 
     /// Configs with the members a to d on three levels.

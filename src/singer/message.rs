@@ -11,12 +11,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::capture::event::{Batch, Event, LineError, Record, Traits};
-use crate::capture::protocol::LineParser;
-use crate::json::envelope::{Envelopes, Part, Parts, Rule, plain_string};
+use crate::capture::parser::{LineParser, unreadable};
+use crate::json::envelope::{Part, Parts, Rule, plain_string};
 use crate::json::text::Text;
 
 /// The member of a record that says, when not null, that its row was deleted.
 pub(super) const DELETED_AT: &str = "_sdc_deleted_at";
+
+/// The types of messages that carry data.
+const CARRIERS: &[&str] = &["RECORD", "STATE", "BATCH"];
 
 const KIND: u8 = 0;
 const RECORD: u8 = 1;
@@ -30,23 +33,9 @@ const RULES: &[Rule] = &[
     Rule { of: Part::Value(RECORD), name: DELETED_AT, is: Part::Value(DELETED) },
 ];
 
-/// Reads the lines of one read.
-#[derive(Debug)]
-pub struct Lines(Envelopes);
-
-impl Lines {
-    pub(super) fn new() -> Self {
-        Self(Envelopes::new(RULES))
-    }
-}
-
-impl LineParser for Lines {
-    fn parse<'line>(&mut self, line: &'line [u8]) -> Result<Event<'line>, LineError> {
-        match self.0.read(line).as_ref().and_then(ordinary_record) {
-            Some(record) => Ok(Event::Record(record)),
-            None => parse(line),
-        }
-    }
+/// What reads the lines of one read.
+pub(super) fn parser() -> LineParser {
+    LineParser::new(RULES, ordinary_record, parse)
 }
 
 fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
@@ -92,7 +81,8 @@ struct Encoding {
 /// What a line means.
 pub(super) fn parse(line: &[u8]) -> Result<Event<'_>, LineError> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-    let message: Message<'_> = serde_json::from_slice(line).map_err(|error| unparsed(line, &error))?;
+    let message: Message<'_> =
+        serde_json::from_slice(line).map_err(|error| unreadable(line, CARRIERS, &error))?;
     let Some(kind) = &message.kind else { return Err(LineError::NotAMessage) };
     if kind.eq_ignore_ascii_case("RECORD") {
         return record(message);
@@ -161,34 +151,6 @@ fn damaged(kind: &'static str, stream: Option<&str>, cause: &str) -> LineError {
     LineError::Damaged { kind, stream: stream.map(str::to_owned), cause: cause.to_owned() }
 }
 
-/// A line that is no message is a log line; one that carried data must not be lost in silence.
-fn unparsed(line: &[u8], error: &serde_json::Error) -> LineError {
-    let kind = ["RECORD", "STATE", "BATCH"].into_iter().find(|kind| has_type(line, kind));
-    let Some(kind) = kind else { return LineError::NotAMessage };
-    // serde's own message can quote a value.
-    let category = format!("{:?}", error.classify()).to_lowercase();
-    damaged(kind, stream_of(line).as_deref(), &format!("{category} error at byte {}", error.column()))
-}
-
-/// Whether the text has `"type"`, a colon, and this type, in any case.
-fn has_type(line: &[u8], kind: &str) -> bool {
-    memchr::memmem::find_iter(line, b"\"type\"").any(|at| {
-        let rest = line[at + 6..].trim_ascii_start();
-        let rest = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-        let rest = rest.and_then(|rest| rest.strip_prefix(b"\""));
-        rest.and_then(|rest| rest.get(..kind.len()))
-            .is_some_and(|word| word.eq_ignore_ascii_case(kind.as_bytes()))
-    })
-}
-
-/// The stream's name, where it stands whole in a damaged line.
-fn stream_of(line: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(line);
-    let rest = text.split_once("\"stream\"")?.1.trim_start().strip_prefix(':')?.trim_start();
-    let name = rest.strip_prefix('"')?.split('"').next()?;
-    (name.len() < 200).then(|| name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -241,13 +203,12 @@ mod tests {
         for line in [r#"{"type":"RECORD","stream":"s","record":null}"#, r#"{"type":"RECORD","record":{}}"#] {
             assert!(matches!(parse(line.as_bytes()), Err(LineError::Damaged { .. })), "{line}");
         }
-        assert_eq!(stream_of(&whole.as_bytes()[..50]).as_deref(), Some("users"));
     }
 
     /// The quick pass and serde say the same of a line, whatever was read before it.
     #[test]
     fn records_are_the_same_on_both_ways() {
-        let mut lines = Lines::new();
+        let mut lines = parser();
         for line in [
             r#"{"type":"RECORD","stream":"users","record":{"id":1},"time_extracted":"2024"}"#,
             r#"{"type":"RECORD","stream":"users","record":{"id":2},"time_extracted":"2024"}"#,

@@ -20,6 +20,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
+use crate::capture::parser::LineParser;
 use crate::capture::protocol::{
     Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, RefreshState, Resource,
     ResourceSpec, StateUpdate, StoredState, TakenOver, UpstreamProtocol, UpstreamSpec,
@@ -145,10 +146,8 @@ impl UpstreamProtocol for Singer {
         self.state_file_acks != StateFileAcks::Off
     }
 
-    type Parser = message::Lines;
-
-    fn parser(&self) -> message::Lines {
-        message::Lines::new()
+    fn parser(&self) -> LineParser {
+        message::parser()
     }
 
     fn split_state(&self, state: &RawValue, streams: &[BoundStream]) -> Result<StateUpdate, LineError> {

@@ -79,7 +79,7 @@ fn the_first_trace_of_a_stream_is_the_cause() {
     assert_eq!(run.code, 10);
     assert!(run.last_words().contains("Rate limit reached"), "{}", run.last_words());
     let fields = &run.logs.last().expect("a line")["fields"];
-    assert_eq!(fields["failureType"], "transient_error");
+    assert_eq!(fields["failureType"], "transient");
     assert_eq!(fields["internalMessage"], "inner");
 }
 

@@ -28,6 +28,7 @@ mod images;
 mod import_atf;
 mod kill_matrix;
 mod mutations;
+mod last_words;
 mod oauth_consent;
 mod oauth_spec;
 mod out_of_memory;

@@ -63,10 +63,13 @@ fn a_failing_read_keeps_its_good_states_and_tells_the_first_cause() {
     let streams = ["items", "broken", "broken_incremental", "tags"];
     let run = read("declarative-manifest-cdk7/read-fail.jsonl", 1, &streams);
     assert_eq!(run.code, 10);
-    assert_eq!(run.last_words(), "capture: stream \"broken\": The local API failed: backend exploded");
+    assert_eq!(
+        run.last_words(),
+        "capture: 2 streams failed: stream \"broken\": The local API failed: backend exploded; stream \"broken_incremental\": The local API failed: backend exploded"
+    );
     assert_eq!(run.documents(0).len(), 90);
     let last = &run.logs.last().expect("a line")["fields"];
-    assert_eq!(last["failureType"], "transient_error", "the last trace says config_error, which is not so");
+    assert_eq!(last["failureType"], "transient", "the last trace says config_error, which is not so");
     assert_eq!(last["failedStreams"], json!(["broken", "broken_incremental"]));
 }
 

@@ -106,9 +106,16 @@ impl Ended {
                 ),
             )
         };
-        let failure = failure.with("exit", how);
-        let tail = self.stderr.text();
-        if tail.is_empty() { failure } else { failure.with("stderr", tail) }
+        let tail = Some(self.stderr.text()).filter(|tail| !tail.is_empty());
+        self.described(failure).or_with("stackTrace", self.stderr.traceback()).or_with("stderr", tail)
+    }
+
+    /// The failure with upstream's exit beside it, in words and as a number.
+    pub fn described(&self, failure: Failure) -> Failure {
+        failure
+            .with("exit", describe_exit(self.status))
+            .or_with("upstreamExitCode", self.status.code())
+            .or_with("upstreamSignal", self.status.signal())
     }
 }
 
