@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::capture::event::{ErrorReport, Event, Status, StreamStatus};
+use crate::capture::event::{ErrorReport, Estimate, Estimated, Event, Status, StreamStatus};
 use crate::json::text::Text;
 
 #[derive(Deserialize)]
@@ -15,6 +15,23 @@ pub(super) struct Trace<'a> {
     error: Option<TraceError>,
     #[serde(borrow, default)]
     stream_status: Option<TraceStatus<'a>>,
+    #[serde(borrow, default)]
+    estimate: Option<TraceEstimate<'a>>,
+}
+
+/// Counts are numbers of any form.
+#[derive(Deserialize)]
+struct TraceEstimate<'a> {
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    namespace: Option<Text<'a>>,
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<Text<'a>>,
+    #[serde(default)]
+    row_estimate: Option<f64>,
+    #[serde(default)]
+    byte_estimate: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -73,9 +90,10 @@ struct Descriptor<'a> {
 
 pub(super) fn event(trace: Trace<'_>) -> Event<'_> {
     match (trace.kind.as_deref(), trace.error, trace.stream_status) {
+        (Some("ESTIMATE"), ..) => trace.estimate.map_or(Event::Ignored, estimate),
         (Some("ERROR"), Some(error), _) => Event::Error(Box::new(report(error))),
         (Some("STREAM_STATUS"), _, Some(status)) => stream_status(status),
-        // ESTIMATE and ANALYTICS need nothing done.
+        // ANALYTICS needs nothing done.
         _ => Event::Ignored,
     }
 }
@@ -106,6 +124,19 @@ fn stream_status(status: TraceStatus<'_>) -> Event<'_> {
     Event::Status(StreamStatus { stream: name, namespace, status: known })
 }
 
+fn estimate(estimate: TraceEstimate<'_>) -> Event<'_> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+    let count = |number: Option<f64>| number.map(|number| number as u64);
+    let estimated = Estimated { rows: count(estimate.row_estimate), bytes: count(estimate.byte_estimate) };
+    let stream = match (estimate.kind.as_deref(), estimate.name) {
+        (Some("SYNC"), _) => None,
+        (Some("STREAM"), Some(Text(name))) => Some(name),
+        _ => return Event::Ignored,
+    };
+    let namespace = estimate.namespace.map(|Text(namespace)| namespace).filter(|name| !name.is_empty());
+    Event::Estimate(Estimate { stream, namespace, estimated })
+}
+
 /// When the quota is there again (airbyte-protocol.md, 2.4); `None` where it is not told, or no time.
 fn quota_reset(reason: &Reason) -> Option<jiff::Timestamp> {
     let milliseconds = reason.rate_limited.as_ref()?.quota_reset.filter(|reset| *reset > 0.0)?;
@@ -123,6 +154,30 @@ mod tests {
             Event::Status(status) => Some(status.status),
             _ => None,
         }
+    }
+
+    #[test]
+    fn estimates_are_of_a_stream_or_of_all() {
+        let told = |estimate: &str| {
+            let text = format!(r#"{{"type":"ESTIMATE","emitted_at":1.5,"estimate":{estimate}}}"#);
+            match event(serde_json::from_str(&text).expect("a trace")) {
+                Event::Estimate(Estimate { stream, namespace, estimated: Estimated { rows, bytes } }) => {
+                    Some((stream.map(|s| s.to_string()), namespace.map(|n| n.to_string()), rows, bytes))
+                }
+                _ => None,
+            }
+        };
+        assert_eq!(
+            told(
+                r#"{"name":"users","type":"STREAM","namespace":"a","row_estimate":7,"byte_estimate":2.5e3}"#
+            ),
+            Some((Some("users".to_owned()), Some("a".to_owned()), Some(7), Some(2_500)))
+        );
+        assert_eq!(
+            told(r#"{"name":"all","type":"SYNC","row_estimate":-3}"#),
+            Some((None, None, Some(0), None))
+        );
+        assert_eq!(told(r#"{"name":"users","type":"NEWER","row_estimate":7}"#), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::progress::Moved;
 use super::protocol::{BoundStream, StateUpdate};
 
 /// How many names of unknown streams are remembered, to name each of them.
@@ -28,7 +29,7 @@ pub struct Counts {
 #[derive(Debug, Clone, Default)]
 struct Count {
     since_state: u64,
-    total: u64,
+    total: Moved,
     /// How often upstream counted otherwise.
     differences: u64,
 }
@@ -50,15 +51,21 @@ impl Counts {
         }
     }
 
-    /// A record of a bound stream came.
-    pub fn record(&mut self, stream: usize) {
+    /// A record of a bound stream came, whose text has so many bytes.
+    pub fn record(&mut self, stream: usize, bytes: usize) {
         let count = &mut self.streams[stream];
         count.since_state += 1;
-        count.total += 1;
+        count.total.rows += 1;
+        count.total.bytes += bytes as u64;
     }
 
     /// How many records of a stream came in this read.
     pub fn records(&self, stream: usize) -> u64 {
+        self.streams[stream].total.rows
+    }
+
+    /// How much of a stream came in this read.
+    pub fn moved(&self, stream: usize) -> Moved {
         self.streams[stream].total
     }
 
@@ -172,15 +179,15 @@ mod tests {
     #[test]
     fn a_stream_counts_from_its_own_state_on() {
         let mut counts = Counts::new(2);
-        counts.record(0);
-        counts.record(1);
+        counts.record(0, 9);
+        counts.record(1, 9);
         counts.state(&of(&[0], Some(1)), &streams());
-        counts.record(0);
+        counts.record(0, 9);
         counts.state(&of(&[1], Some(1)), &streams());
         counts.state(&of(&[0], None), &streams());
         counts.state(&of(&[0], Some(0)), &streams());
         assert!(counts.agree(0) && counts.agree(1));
-        counts.record(1);
+        counts.record(1, 9);
         counts.state(&of(&[1], Some(2)), &streams());
         assert!(counts.agree(0) && !counts.agree(1));
     }
@@ -188,8 +195,8 @@ mod tests {
     #[test]
     fn a_state_of_the_whole_source_counts_every_stream_and_strangers() {
         let mut counts = Counts::new(2);
-        counts.record(0);
-        counts.record(1);
+        counts.record(0, 9);
+        counts.record(1, 9);
         counts.dropped_record("stranger");
         let shared = serde_json::value::RawValue::from_string("1".to_owned()).ok();
         counts.state(&StateUpdate { shared, record_count: Some(3), ..StateUpdate::default() }, &streams());

@@ -25,6 +25,8 @@ pub enum Event<'line> {
     Error(Box<ErrorReport>),
     /// How far a stream is (Airbyte `STREAM_STATUS`).
     Status(StreamStatus<'line>),
+    /// How much upstream expects to print (Airbyte `ESTIMATE`).
+    Estimate(Estimate<'line>),
     /// The rows of this stream that came before are all that it has (Singer `ACTIVATE_VERSION`), or it
     /// is about to begin: only a mark behind records says that a stream is whole.
     EndMark(Cow<'line, str>),
@@ -155,6 +157,26 @@ pub enum Status {
     Complete,
     /// It failed.
     Incomplete,
+}
+
+/// How much upstream expects to print in this read.
+#[derive(Debug)]
+pub struct Estimate<'line> {
+    /// The stream; `None` for all of them together.
+    pub stream: Option<Cow<'line, str>>,
+    /// The stream's namespace.
+    pub namespace: Option<Cow<'line, str>>,
+    /// How much.
+    pub estimated: Estimated,
+}
+
+/// An estimate. Later ones replace earlier ones (airbyte-protocol.md, 2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimated {
+    /// In records; `None` where upstream does not say.
+    pub rows: Option<u64>,
+    /// In bytes; `None` where upstream does not say.
+    pub bytes: Option<u64>,
 }
 
 /// The answer to one of the questions of a protocol.

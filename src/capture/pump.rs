@@ -15,11 +15,12 @@ use super::batch;
 use super::cadence::Cadence;
 use super::counts::Counts;
 use super::document::Documents;
-use super::event::{Batch, ErrorReport, Event, LineError, Record, Traits};
+use super::event::{Batch, ErrorReport, Estimate, Event, LineError, Record, Traits};
 use super::glued;
 use super::lines::{Lines, TooLong};
 use super::oversized::RecordLimit;
 use super::parser::{LineParser, is_half, stream_of};
+use super::progress::Progress;
 use super::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use super::pulse::Pulse;
 use super::refresh::Refreshes;
@@ -28,6 +29,7 @@ use super::router::Router;
 use super::seen::Seen;
 use super::shutdown::Stop;
 use super::sourced::Sourced;
+use super::standing::Standing;
 use super::state::CaptureState;
 use super::supervisor::{stopped, unreadable};
 use super::transform::Transform;
@@ -76,6 +78,10 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub limit: RecordLimit,
     /// What was seen.
     pub seen: Seen,
+    /// What is said of rows and rates.
+    pub progress: Progress,
+    /// What Flow shows beside the capture's name.
+    pub standing: Standing,
     /// Where rate limits are noted, for the watchdog.
     pub pulse: Arc<Pulse>,
 }
@@ -148,7 +154,14 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Hands over the documents that were made.
     pub async fn flush(&mut self) -> Result<(), Failure> {
+        self.tell();
         self.writer.flush().await.map_err(closed)
+    }
+
+    /// Says how far the read is, where it is time to.
+    fn tell(&mut self) {
+        self.progress.tell(self.seen.documents, &self.counts, self.streams);
+        self.standing.tell();
     }
 
     /// The stream of the last record; `None` before the first.
@@ -163,16 +176,17 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         output: &mut (impl AsyncRead + Unpin),
     ) -> Result<usize, Failure> {
         loop {
-            let read = match self.cadence.deadline() {
-                None => lines.fill(output).await,
-                Some(late) if late <= Instant::now() => {
-                    self.checkpoint().await?;
-                    continue;
-                }
-                Some(late) => match timeout_at(late, lines.fill(output)).await {
-                    Ok(read) => read,
-                    Err(_) => continue,
-                },
+            if self.cadence.deadline().is_some_and(|late| late <= Instant::now()) {
+                self.checkpoint().await?;
+            }
+            let words = [self.progress.deadline(self.seen.documents), self.standing.deadline()];
+            let read = match self.cadence.deadline().into_iter().chain(words.into_iter().flatten()).min() {
+                None => Ok(lines.fill(output).await),
+                Some(late) => timeout_at(late, lines.fill(output)).await,
+            };
+            let Ok(read) = read else {
+                self.tell();
+                continue;
             };
             return read.map_err(|error| unreadable(&error));
         }
@@ -252,8 +266,17 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::Status(status) => {
                 self.pulse.status(&status.stream, status.status);
                 match self.router.find(status.namespace.as_deref(), &status.stream) {
-                    Some(stream) => self.seen.statuses[stream] = Some(status.status),
+                    Some(stream) => {
+                        self.seen.statuses[stream] = Some(status.status);
+                        self.standing.status(stream, &self.streams[stream].id, status.status);
+                    }
                     None => self.counts.dropped(&status.stream),
+                }
+            }
+            Event::Estimate(Estimate { stream, namespace, estimated }) => {
+                let found = stream.as_deref().map(|name| self.router.find(namespace.as_deref(), name));
+                if found != Some(None) {
+                    self.progress.estimate(found.flatten(), estimated);
                 }
             }
             Event::ConfigUpdate(config) => {
@@ -289,7 +312,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     fn write(&mut self, stream: usize, record: &[u8], traits: Traits) {
-        self.counts.record(stream);
+        self.counts.record(stream, record.len());
         self.seen.end_marks[stream] = false;
         let record = match &mut self.transforms[stream] {
             Some(transform) => transform.apply(record),

@@ -11,12 +11,14 @@ use super::interval;
 use super::outcome;
 use super::oversized::RecordLimit;
 use super::planning::Planned;
+use super::progress::Progress;
 use super::protocol::UpstreamProtocol;
 use super::pump::Pump;
 use super::router::Router;
 use super::seen::Seen;
 use super::session::Session;
 use super::sourced::Sourced;
+use super::standing::Standing;
 use super::state::CaptureState;
 use super::stray::stray_request;
 use super::supervisor::{Running, stopped};
@@ -37,7 +39,7 @@ impl<P: UpstreamProtocol> Session<P> {
     ) -> Result<(), Failure> {
         let Planned { streams, sourced, refreshes, plan } = planned;
         let read_at = Timestamp::now().to_string();
-        log::status(&beginning(state, streams.len()));
+        let standing = Standing::begin(state, streams.len());
         let mut running = self.upstream.start(&plan.invocation)?;
         let transforms = self.transforms(bound);
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
@@ -57,6 +59,8 @@ impl<P: UpstreamProtocol> Session<P> {
             sourced: Sourced::new(&self.definition, bound),
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
             seen: Seen::nothing(streams.len()),
+            progress: Progress::new(streams.len()),
+            standing,
             rotation: &self.upstream.rotation,
             pulse: running.pulse().clone(),
             limit: RecordLimit::of(&self.definition.read),
@@ -109,14 +113,6 @@ impl<P: UpstreamProtocol> Session<P> {
             Transform::compile(&binding.write_schema, &dates)
         });
         compiled.collect()
-    }
-}
-
-/// What the user is told when a read begins: streams that have no state yet are read from the start.
-fn beginning(state: &CaptureState, streams: usize) -> String {
-    match (0..streams).filter(|&stream| state.upstream(stream).is_none()).count() {
-        0 => format!("Reading what is new of {streams} streams"),
-        new => format!("Backfilling {new} of {streams} streams"),
     }
 }
 

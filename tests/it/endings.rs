@@ -54,6 +54,24 @@ fn the_user_is_told_how_the_capture_is_doing() {
 }
 
 #[test]
+fn the_user_sees_a_rate_limit_come_and_go() {
+    let limited = "{\"type\":\"TRACE\",\"trace\":{\"type\":\"STREAM_STATUS\",\"emitted_at\":1.5,\"stream_status\":{\"stream_descriptor\":{\"name\":\"users\"},\"status\":\"RUNNING\",\"reasons\":[{\"type\":\"RATE_LIMITED\",\"rate_limited\":{\"quota_reset\":1767225600000}}]}}}\n";
+    let (running, complete) = (status("users", "RUNNING"), status("users", "COMPLETE"));
+    let run =
+        read(&format!("{limited}#! sleep 4s\n{running}#! sleep 4s\n{RECORD}{complete}{STATE}")).succeeded();
+    let events = run.logs.iter().filter(|log| log["fields"]["eventType"] == "connectorStatus");
+    assert_eq!(
+        events.filter_map(|log| log["message"].as_str()).collect::<Vec<_>>(),
+        [
+            "Backfilling 1 of 1 streams",
+            "Rate limited until 00:00:00 UTC (stream users)",
+            "Backfilling 1 of 1 streams",
+            "Up to date: 1 streams were read to their end"
+        ]
+    );
+}
+
+#[test]
 fn nothing_new_needs_no_checkpoint() {
     assert!(read("").succeeded().all("checkpoint").is_empty());
 }
