@@ -19,7 +19,7 @@ use super::event::{Batch, ErrorReport, Estimate, Event, LineError, Record, Trait
 use super::glued;
 use super::lines::{Lines, TooLong};
 use super::oversized::RecordLimit;
-use super::parser::LineParser;
+use super::parser::{LineParser, is_half, stream_of};
 use super::progress::Progress;
 use super::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use super::pulse::Pulse;
@@ -125,9 +125,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 break;
             }
         }
-        // A killed upstream leaves half a line; a whole one may merely lack its newline.
+        // A killed upstream leaves half a line, and its end says more than that does; a whole one may
+        // merely lack its newline.
         let rest = lines.take_rest();
-        if !rest.is_empty() {
+        if is_half(rest) {
+            self.seen.half = Some(self.half(rest));
+        } else if !rest.is_empty() {
             let next = self.line(rest)?;
             self.go_on(next).await?;
         }
@@ -382,6 +385,19 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         log::upstream(Level::Error, &report.message, report.fields());
         if !self.seen.errors.iter().any(|seen| seen.stream == report.stream) {
             self.seen.errors.push(report);
+        }
+    }
+
+    /// The failure of an output that ends in half a message.
+    fn half(&mut self, line: &[u8]) -> Failure {
+        match self.parser.parse(line) {
+            Err(error @ LineError::Damaged { .. }) => damaged(&error),
+            _ => Failure::new(
+                Cause::UpstreamProtocol,
+                "upstream's output ends in half a message, so upstream was not done; nothing after the last \
+                 checkpoint is kept, so that no data is lost",
+            )
+            .or_with("stream", stream_of(line)),
         }
     }
 
