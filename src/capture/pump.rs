@@ -19,7 +19,7 @@ use super::event::{Batch, ErrorReport, Estimate, Event, LineError, Record, Trait
 use super::glued;
 use super::lines::{Lines, TooLong};
 use super::oversized::RecordLimit;
-use super::parser::LineParser;
+use super::parser::{LineParser, is_half, stream_of};
 use super::progress::Progress;
 use super::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use super::pulse::Pulse;
@@ -27,6 +27,7 @@ use super::refresh::Refreshes;
 use super::rotation::Rotation;
 use super::router::Router;
 use super::seen::Seen;
+use super::sharing::Sharing;
 use super::shutdown::Stop;
 use super::sourced::Sourced;
 use super::standing::Standing;
@@ -76,6 +77,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub rotation: &'a Rotation,
     /// How large a record may be.
     pub limit: RecordLimit,
+    /// What becomes of a state of all streams.
+    pub sharing: Sharing<'a>,
     /// What was seen.
     pub seen: Seen,
     /// What is said of rows and rates.
@@ -122,9 +125,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 break;
             }
         }
-        // A killed upstream leaves half a line; a whole one may merely lack its newline.
+        // A killed upstream leaves half a line, and its end says more than that does; a whole one may
+        // merely lack its newline.
         let rest = lines.take_rest();
-        if !rest.is_empty() {
+        if is_half(rest) {
+            self.seen.half = Some(self.half(rest));
+        } else if !rest.is_empty() {
             let next = self.line(rest)?;
             self.go_on(next).await?;
         }
@@ -153,6 +159,13 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     pub async fn flush(&mut self) -> Result<(), Failure> {
         self.tell();
         self.writer.flush().await.map_err(closed)
+    }
+
+    /// Hands over documents before their own checkpoint. Those of other processes commit them, so what is
+    /// kept of a refresh has to go with them.
+    async fn make_room(&mut self) -> Result<(), Failure> {
+        let refreshes = (0..self.streams.len()).any(|stream| self.refreshes.is_full_refresh(stream));
+        if self.writer.is_branch() && refreshes { self.checkpoint().await } else { self.flush().await }
     }
 
     /// Says how far the read is, where it is time to.
@@ -192,7 +205,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     async fn go_on(&mut self, next: Next) -> Result<(), Failure> {
         match next {
             Next::Line if self.cadence.is_full() => self.checkpoint().await,
-            Next::Line if self.writer.is_full() => self.flush().await,
+            Next::Line if self.writer.is_full() => self.make_room().await,
             Next::Line => Ok(()),
             Next::Checkpoint => self.checkpoint().await,
             Next::Batch(batch) => self.batch(&batch).await,
@@ -243,7 +256,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::State(state) => {
                 let update =
                     self.protocol.split_state(state, self.streams).map_err(|error| damaged(&error))?;
-                self.state(update);
+                self.state(update)?;
                 return Ok(Next::Checkpoint);
             }
             Event::EndMark(stream) => {
@@ -324,7 +337,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Takes over a state. A row id is kept with the state of its own stream alone: after a restart
     /// from an older state the rows behind it come again, and get the same row ids again.
-    fn state(&mut self, update: StateUpdate) {
+    fn state(&mut self, mut update: StateUpdate) -> Result<(), Failure> {
+        self.sharing.judge(self.protocol, &mut update)?;
         for stream in &update.unbound {
             self.counts.dropped(stream);
         }
@@ -341,6 +355,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.seen.wrote(written);
         }
         self.state.update(update);
+        Ok(())
     }
 
     async fn batch(&mut self, batch: &Batch) -> Result<(), Failure> {
@@ -350,14 +365,13 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.counts.dropped(&batch.stream);
                 continue;
             };
-            let mut records = batch::Records::open(file, &batch.stream)?;
-            while let Some(record) = records.next_record()? {
-                let traits = Traits::find(record, self.protocol.deletion_marker());
-                self.document(stream, record.as_bytes(), traits)?;
+            let mut records = batch::Records::open(file, &batch.stream, self.protocol.deletion_marker())?;
+            while let Some((record, traits)) = records.next_record()? {
+                self.document(stream, record, traits)?;
                 if self.cadence.is_full() {
                     self.checkpoint().await?;
                 } else if self.writer.is_full() {
-                    self.flush().await?;
+                    self.make_room().await?;
                 }
             }
             records.remove();
@@ -371,6 +385,19 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         log::upstream(Level::Error, &report.message, report.fields());
         if !self.seen.errors.iter().any(|seen| seen.stream == report.stream) {
             self.seen.errors.push(report);
+        }
+    }
+
+    /// The failure of an output that ends in half a message.
+    fn half(&mut self, line: &[u8]) -> Failure {
+        match self.parser.parse(line) {
+            Err(error @ LineError::Damaged { .. }) => damaged(&error),
+            _ => Failure::new(
+                Cause::UpstreamProtocol,
+                "upstream's output ends in half a message, so upstream was not done; nothing after the last \
+                 checkpoint is kept, so that no data is lost",
+            )
+            .or_with("stream", stream_of(line)),
         }
     }
 

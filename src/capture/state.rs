@@ -7,11 +7,14 @@
 //! nothing else, so shards of one capture do not overwrite each other. States in other layouts are
 //! for `takeover`.
 
+mod apart;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::apart::shared_member;
 use super::protocol::{StateUpdate, StoredState, Unnamed};
 use super::takeover::{self, Foreign};
 use crate::failure::{Cause, Failure};
