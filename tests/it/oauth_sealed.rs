@@ -61,11 +61,11 @@ fn an_encrypted_file_stays_encrypted_and_opens() {
 
 #[test]
 fn another_implementation_opens_what_was_encrypted_again() {
-    let python = std::env::var("FLOW_SHIM_SOPS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let python = std::env::var_os("FLOW_SHIM_SOPS_PYTHON").unwrap_or_else(|| "python3".into());
     let has = Command::new(&python).args(["-c", "import sops, pyrage"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
         eprintln!(
-            "LEFT OUT: {python} has no sops and pyrage (fixtures/sops/make.py); FLOW_SHIM_SOPS_PYTHON names another"
+            "LEFT OUT: {python:?} has no sops and pyrage (fixtures/sops/make.py); FLOW_SHIM_SOPS_PYTHON names another"
         );
         return;
     }
