@@ -60,6 +60,7 @@ fn an_encrypted_file_stays_encrypted_and_opens() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the program")]
 fn another_implementation_opens_what_was_encrypted_again() {
     let python = std::env::var_os("FLOW_SHIM_SOPS_PYTHON").unwrap_or_else(|| "python3".into());
     let has = Command::new(&python).args(["-c", "import sops, pyrage"]).output();
