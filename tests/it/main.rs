@@ -40,6 +40,7 @@ mod pull_upstream;
 mod quick_start;
 mod real_acknowledgements;
 mod real_connectors;
+mod real_crashes;
 mod recordings_airbyte;
 mod recordings_singer;
 mod refreshes;
