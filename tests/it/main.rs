@@ -21,6 +21,7 @@ mod config_values;
 mod corpus;
 mod crash_matrix;
 mod dependencies;
+mod docs;
 mod documents;
 mod endings;
 mod gallery;
