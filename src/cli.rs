@@ -4,6 +4,8 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::dev::bake::BakeOptions;
+use crate::dev::check::CheckOptions;
+use crate::dev::diff::DiffOptions;
 use crate::dev::import_atf::ImportOptions;
 use crate::dev::install::InstallOptions;
 use crate::dev::new::NewOptions;
@@ -37,6 +39,10 @@ pub enum Command {
     Raw(RawCommand),
     /// Run the captures of a test.flow.yaml and print their documents, as `flowctl preview` does
     Preview(PreviewOptions),
+    /// Say what is wrong with a shim's folder, without running upstream
+    Check(CheckOptions),
+    /// Say what changes for running captures between two versions of a connector
+    Diff(DiffOptions),
     /// Write the shim.yaml of a connector folder in airbyte-to-flow's layout
     ImportAtf(ImportOptions),
     /// Get consent from an OAuth2 provider, and print the credentials that it brings

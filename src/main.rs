@@ -42,6 +42,10 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Bake(options) => {
             with_runtime(async |shutdown| dev::bake::bake(&options, &shutdown).await.map(|()| 0))
         }
+        Command::Check(options) => {
+            with_runtime(async |shutdown| dev::check::check(&options, &shutdown).await)
+        }
+        Command::Diff(options) => with_runtime(async |shutdown| dev::diff::diff(&options, &shutdown).await),
         Command::ImportAtf(options) => dev::import_atf::import(&options).map(|()| 0),
         Command::OAuth(options) => {
             with_runtime(async |shutdown| dev::oauth::run(&options, &shutdown).await.map(|()| 0))

@@ -5,13 +5,15 @@ use std::ops::ControlFlow;
 
 use crate::airbyte::Airbyte;
 use crate::capture::children;
-use crate::capture::protocol::{Invocation, UpstreamProtocol, UpstreamSpec};
+use crate::capture::discover;
+use crate::capture::protocol::{DiscoveredStream, Invocation, UpstreamProtocol, UpstreamSpec};
 use crate::capture::rotation::{Encrypt, Rotation};
 use crate::capture::session::serve;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
+use crate::flow::message::DiscoveredBinding;
 use crate::shim::baked::Baked;
 use crate::shim::command::CommandLine;
 use crate::shim::definition::{Definition, ProtocolName};
@@ -65,12 +67,17 @@ pub async fn run(
     }
 }
 
+/// What upstream speaks: what the shim says, else what upstream answers to.
+pub async fn protocol(connector: &Connector) -> Result<ProtocolName, Failure> {
+    match connector.definition.protocol {
+        Some(protocol) => Ok(protocol),
+        None => detect(connector).await,
+    }
+}
+
 /// Asks upstream for its specification, and what it speaks where nothing says so.
 pub async fn spec(connector: &Connector) -> Result<(ProtocolName, UpstreamSpec), Failure> {
-    let protocol = match connector.definition.protocol {
-        Some(protocol) => protocol,
-        None => detect(connector).await?,
-    };
+    let protocol = protocol(connector).await?;
     let spec = match protocol {
         ProtocolName::Airbyte => {
             let airbyte = Airbyte::default();
@@ -82,6 +89,41 @@ pub async fn spec(connector: &Connector) -> Result<(ProtocolName, UpstreamSpec),
         }
     };
     Ok((protocol, spec))
+}
+
+/// A stream, and the binding that Flow gets of it; `None` where the shim never shows it.
+pub type Offered = (DiscoveredStream, Option<DiscoveredBinding>);
+
+/// Asks upstream for its streams.
+pub async fn discover(
+    connector: &Connector,
+    protocol: ProtocolName,
+    config: &serde_json::Value,
+) -> Result<Vec<Offered>, Failure> {
+    match protocol {
+        ProtocolName::Airbyte => {
+            let airbyte = Airbyte::new(connector.definition.state.format);
+            let streams = airbyte.discover(&upstream(connector, &airbyte), config).await?;
+            Ok(offered(&airbyte, &connector.definition, streams))
+        }
+        ProtocolName::Singer => {
+            let singer = Singer::new(connector.definition.singer.clone());
+            let streams = singer.discover(&upstream(connector, &singer), config).await?;
+            Ok(offered(&singer, &connector.definition, streams))
+        }
+    }
+}
+
+fn offered<P: UpstreamProtocol>(
+    protocol: &P,
+    definition: &Definition,
+    streams: Vec<DiscoveredStream>,
+) -> Vec<Offered> {
+    let bound = |stream: DiscoveredStream| {
+        let binding = discover::binding(protocol, definition, &stream);
+        (stream, binding)
+    };
+    streams.into_iter().map(bound).collect()
 }
 
 /// The baked specification, as long as it is of the upstream that is installed.

@@ -68,6 +68,7 @@ fn discovered(mut stream: Map<String, Value>) -> Option<DiscoveredStream> {
         resource_path,
         schema,
         enabled: true,
+        partial_updates: false,
     })
 }
 

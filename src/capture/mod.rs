@@ -14,7 +14,7 @@ mod closing;
 mod config;
 pub mod config_file;
 pub mod counts;
-mod discover;
+pub mod discover;
 pub mod document;
 pub mod event;
 pub mod glued;

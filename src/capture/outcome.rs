@@ -35,6 +35,9 @@ fn judge(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(), Fail
         };
         return Err(ended.failure(&doing));
     }
+    if let Some(half) = &seen.half {
+        return Err(half.clone());
+    }
     let told = seen.statuses.iter().any(Option::is_some);
     let unfinished: Vec<(&BoundStream, Option<Status>)> = streams
         .iter()

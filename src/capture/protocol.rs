@@ -74,6 +74,8 @@ pub struct DiscoveredStream {
     pub source_stream: Option<Value>,
     /// Whether a new binding of it is enabled.
     pub enabled: bool,
+    /// Whether an update may bring some of a row's columns only, so that a collection has to merge it.
+    pub partial_updates: bool,
 }
 
 /// A stream that a capture reads: a binding, as the protocol sees it.

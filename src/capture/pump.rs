@@ -19,7 +19,7 @@ use super::document::Documents;
 use super::event::Batch;
 use super::lines::Lines;
 use super::oversized::RecordLimit;
-use super::parser::LineParser;
+use super::parser::{LineParser, is_half};
 use super::progress::Progress;
 use super::protocol::{BoundStream, UpstreamProtocol};
 use super::pulse::Pulse;
@@ -115,9 +115,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 break;
             }
         }
-        // A killed upstream leaves half a line; a whole one may merely lack its newline.
+        // A killed upstream leaves half a line, and its end says more than that does; a whole one may
+        // merely lack its newline.
         let rest = lines.take_rest();
-        if !rest.is_empty() {
+        if is_half(rest) {
+            self.seen.half = Some(self.half(rest));
+        } else if !rest.is_empty() {
             let next = self.line(rest)?;
             self.go_on(next).await?;
         }

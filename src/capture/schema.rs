@@ -66,6 +66,14 @@ pub(super) fn discovered(stream: &DiscoveredStream, how: &Publishing<'_>) -> Dis
     for (path, types) in &columns {
         require(&mut schema, path, *types);
     }
+    if stream.partial_updates && !counted && schema.get("reduce").is_none() && schema.get("else").is_none() {
+        let merge = json!({"strategy": "merge"});
+        // Beside the annotation of deletes, which merges too.
+        match schema.get("if") {
+            Some(_) => schema["else"] = json!({ "reduce": merge }),
+            None => schema["reduce"] = merge,
+        }
+    }
     if how.section.mode == SchemaMode::Infer {
         schema[SOURCE_SCHEMA] = source;
     }
@@ -177,6 +185,7 @@ mod tests {
             schema,
             source_stream: Some(json!({"name": "s"})),
             enabled: true,
+            partial_updates: false,
         }
     }
 
@@ -215,6 +224,19 @@ mod tests {
             assert_eq!(found.schema["properties"]["id"]["type"], types, "{column}");
             assert_eq!(found.schema["required"], json!(["id"]));
         }
+    }
+
+    #[test]
+    fn rows_that_are_updated_in_part_are_merged() {
+        let publish = |meta, key: &[&[&str]]| {
+            let mut stream = stream(json!({"properties": {"id": {"type": "integer"}}}), key);
+            stream.partial_updates = true;
+            publish(SchemaMode::Infer, meta, None, &stream).schema
+        };
+        let merge = json!({"strategy": "merge"});
+        assert_eq!(publish(DocumentMeta::Full, &[&["id"]])["else"]["reduce"], merge);
+        assert_eq!(publish(DocumentMeta::None, &[&["id"]])["reduce"], merge);
+        assert_eq!(publish(DocumentMeta::Full, &[]).get("else"), None, "counted rows are never updated");
     }
 
     #[test]

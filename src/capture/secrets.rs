@@ -59,7 +59,7 @@ pub fn hide(schema: &Value, config: &Value) {
 }
 
 /// The secrets of a config: the names of members and their values.
-fn secrets(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
+pub fn secrets(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
     let mut found = Found { root: schema, secrets: marked(schema, config) };
     found.named(config, "");
     found.secrets

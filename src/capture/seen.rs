@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{ErrorReport, Status};
+use crate::failure::Failure;
 
 /// What a read left behind besides documents.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub struct Seen {
     pub last_stream: Option<String>,
     /// Messages of types that nobody knows, by type.
     pub unknown_types: BTreeMap<String, u64>,
+    /// What half a message at the end of the output means, if nothing explains it.
+    pub half: Option<Failure>,
     /// Lines that were made valid before they were read.
     pub repaired_lines: u64,
 }

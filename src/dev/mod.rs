@@ -6,15 +6,18 @@
 
 mod answers;
 pub mod bake;
+pub mod check;
 mod checks;
 mod closed;
 mod connector_state;
+pub mod diff;
 mod docker;
 mod driver;
 mod endpoint;
 mod flow_yaml;
 pub mod import_atf;
 pub mod install;
+mod known;
 pub mod new;
 pub mod oauth;
 pub mod options;

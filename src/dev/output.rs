@@ -59,6 +59,11 @@ impl Output {
         self.put(&[&json])
     }
 
+    /// One line of text for people.
+    pub(super) fn text(&mut self, line: &str) -> Result<(), Failure> {
+        self.put(&[line.as_bytes()])
+    }
+
     /// Hands over what was printed so far.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let flushed = if self.closed { Ok(()) } else { self.to.flush() };

@@ -45,11 +45,12 @@ pub(super) struct Task {
 /// An enabled binding.
 #[derive(Debug)]
 pub(super) struct TaskBinding {
-    resource: Value,
+    /// Its resource config.
+    pub(super) resource: Value,
     backfill: u32,
     collection: CollectionSpec,
     /// Where it is defined, for messages.
-    place: String,
+    pub(super) place: String,
 }
 
 impl Task {
@@ -57,6 +58,11 @@ impl Task {
     /// a capture can be discovered before its collections are written.
     pub(super) fn load(catalog: &Catalog, name: &str, with_bindings: bool) -> Result<Self, Failure> {
         Self::read(catalog, name, with_bindings, true)
+    }
+
+    /// Reads a capture without its config, which may be encrypted for others.
+    pub(super) fn without_secrets(catalog: &Catalog, name: &str) -> Result<Self, Failure> {
+        Self::read(catalog, name, true, false)
     }
 
     /// Reads a capture for what needs neither bindings nor config, so that it can be asked how to get

@@ -44,7 +44,7 @@ fn reduce(template: &str) -> String {
         reduced.push_str(text);
         let tail = tail.strip_prefix('{').unwrap_or(tail);
         let (tag, after) = tail.split_once("}}").unwrap_or((tail, ""));
-        if !tag.trim_start().starts_with(['#', '/', '!']) {
+        if !tag.trim_start().starts_with(['#', '^', '/', '!']) {
             reduced.push(VALUE);
         }
         rest = after.strip_prefix('}').unwrap_or(after);

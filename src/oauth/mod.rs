@@ -9,6 +9,7 @@ pub mod consent;
 mod derive;
 mod hosts;
 mod join;
+mod mustache;
 mod placeholders;
 mod schema;
 pub mod spec;

@@ -1,5 +1,5 @@
 //! The templates of an OAuth2 block: Mustache, with three sections of Flow's own
-//! (flow-protocol.md, 5.1).
+//! (flow-protocol.md, 5.1). Mustache's sections by value are translated by `mustache`.
 //!
 //! `{{{x}}}` inserts a value as it is, `{{x}}` HTML-escapes it, dotted paths lead into objects, and
 //! what is absent inserts nothing. `urlencode`, `basicauth` and `now_plus` are sections whose inside
@@ -15,6 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use super::mustache;
+
 /// What JavaScript's `encodeURIComponent` encodes.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -27,14 +29,24 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'(')
     .remove(b')');
 
+/// The sections that Flow adds to Mustache.
+const HELPERS: [&str; 3] = ["urlencode", "basicauth", "now_plus"];
+
 /// Renders a template with a context, an object of the variables.
 pub fn render(template: &str, context: &Value) -> Result<String, String> {
-    engine(false).render_template(template, context).map_err(|error| why(&error))
+    let translated = mustache::translate(template, &HELPERS);
+    engine(false).render_template(&translated.text, context).map_err(|error| why(&error))
 }
 
 /// Whether the template can be read and knows only helpers that there are. Values are not looked at.
 pub fn check(template: &str) -> Result<(), String> {
-    match engine(false).render_template(template, &Value::Null) {
+    let translated = mustache::translate(template, &HELPERS);
+    for name in &translated.conditions {
+        if let Some(helper) = mustache::misspelt(name, &HELPERS) {
+            return Err(format!("{name:?} is no helper; did you mean {helper:?}?"));
+        }
+    }
+    match engine(false).render_template(&translated.text, &Value::Null) {
         Ok(_) => Ok(()),
         // With no values, `now_plus` has no number, which is not the template's fault.
         Err(error) if error.to_string().contains(NO_NUMBER) => Ok(()),
@@ -42,15 +54,21 @@ pub fn check(template: &str) -> Result<(), String> {
     }
 }
 
-/// The first variable of the template that the context does not have; `None` where it has all.
+/// The first variable of the template that the context does not have; `None` where it has all. Those of
+/// sections may be absent.
 pub fn missing(template: &str, context: &Value) -> Option<String> {
-    match engine(true).render_template(template, context) {
+    match engine(true).render_template(&mustache::translate(template, &HELPERS).text, context) {
         Err(error) => match error.reason() {
             RenderErrorReason::MissingVariable(name) => name.clone(),
             _ => None,
         },
         Ok(_) => None,
     }
+}
+
+/// The variables that decide over sections of the template, dotted.
+pub fn conditions(template: &str) -> Vec<String> {
+    mustache::translate(template, &HELPERS).conditions
 }
 
 /// As JavaScript's `encodeURIComponent`.
@@ -67,6 +85,7 @@ fn engine(strict: bool) -> Handlebars<'static> {
     engine.register_helper("urlencode", Box::new(Section(|inside| Ok(urlencode(inside)))));
     engine.register_helper("basicauth", Box::new(Section(basicauth)));
     engine.register_helper("now_plus", Box::new(Section(now_plus)));
+    mustache::register(&mut engine);
     engine
 }
 
@@ -182,9 +201,30 @@ mod tests {
     }
 
     #[test]
+    fn sections_by_value_are_mustaches() {
+        let template = "{{#config.on}}test{{/config.on}}{{^config.on}}login{{/config.on}}.example.com";
+        let host = |config: Value| render(template, &json!({"config": config})).expect("a good template");
+        assert_eq!(host(json!({"on": true})), "test.example.com");
+        for no in [json!({"on": false}), json!({"on": ""}), json!({"on": []}), json!({"on": 0}), json!({})] {
+            assert_eq!(host(no), "login.example.com");
+        }
+        let context =
+            json!({"a": "1", "o": {"b": "2", "in": {"c": "3"}}, "l": ["x", "y"], "m": [{"n": 1}, {"n": 2}]});
+        let rendered = |template: &str| render(template, &context).expect("a good template");
+        assert_eq!(rendered("{{#o}}{{b}}{{#in}}{{c}}{{a}}{{/in}}{{/o}}"), "231");
+        assert_eq!(rendered("{{#l}}{{.}}{{{a}}}-{{/l}}{{#m}}{{n}}{{/m}}"), "x1-y1-12");
+        assert_eq!(rendered("{{#urlencode}}{{#o}}{{{b}}}/{{/o}}{{/urlencode}}{{&a}}"), "2%2F1");
+        assert_eq!(missing(template, &json!({"config": {}})), None);
+        assert_eq!(conditions(template), ["config.on", "config.on"]);
+    }
+
+    #[test]
     fn mistakes_say_what_is_wrong() {
         let error = |template: &str| render(template, &json!({"s": "s3cret€"})).expect_err("a mistake");
-        assert!(error("{{#urlencod}}x{{/urlencod}}").contains("urlencod"));
+        assert_eq!(
+            check("{{#urlencod}}x{{/urlencod}}").expect_err("a mistake"),
+            "\"urlencod\" is no helper; did you mean \"urlencode\"?"
+        );
         assert!(error("{{#urlencode}}x").contains("line"));
         assert_eq!(
             error("{{#basicauth}}{{{s}}}{{/basicauth}}"),
@@ -197,7 +237,7 @@ mod tests {
     #[test]
     fn a_check_needs_no_values_and_missing_ones_are_named() {
         assert!(check("{{#now_plus}}{{ expires_in }}{{/now_plus}}{{{config.a.b}}}").is_ok());
-        assert!(check("{{#nope}}{{/nope}}").is_err());
+        assert!(check("{{#nope 1}}{{/nope}}").is_err());
         assert_eq!(
             missing("{{{a}}}{{#urlencode}}{{{config.sub}}}{{/urlencode}}", &json!({"a": 1, "config": {}}))
                 .as_deref(),

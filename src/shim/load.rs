@@ -14,7 +14,7 @@ use crate::failure::{Cause, Failure};
 /// Where an image keeps its shim.
 const IN_IMAGE: &str = "/shim";
 /// The name of the definition.
-const FILE: &str = "shim.yaml";
+pub const FILE: &str = "shim.yaml";
 /// A definition is a page or two; more is a mistake, and must not fill memory.
 const LARGEST: u64 = 16 * 1024 * 1024;
 

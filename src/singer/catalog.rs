@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::resource::{FULL_TABLE, INCREMENTAL};
+use super::resource::{FULL_TABLE, INCREMENTAL, LOG_BASED};
 use crate::capture::protocol::{Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, StreamId};
 use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::{Cause, Failure};
@@ -154,6 +154,7 @@ pub(super) fn discovered(raw: Value) -> Option<DiscoveredStream> {
         schema: entry.readable_schema(),
         enabled: entry.root_metadata()["selected-by-default"] != false
             && entry.root_metadata()["inclusion"] != "unsupported",
+        partial_updates: entry.may_update_in_part(),
         source_stream: Some(raw),
     })
 }
@@ -231,6 +232,14 @@ impl<'a> Entry<'a> {
             1 => INCREMENTAL,
             _ => FULL_TABLE,
         })
+    }
+
+    /// A table whose database writes a log: an update in it lacks large values that did not change
+    /// (singer-protocol.md, 4.4; fixtures/singer/*-tap-postgres-log-based, column `big`).
+    fn may_update_in_part(self) -> bool {
+        let root = self.root_metadata();
+        let table = root.get("schema-name").or_else(|| root.get("database-name")).is_some();
+        (table && root["is-view"] != true) || self.method() == LOG_BASED
     }
 
     /// The key columns, wherever the family keeps them.

@@ -132,6 +132,34 @@ fn half_a_record_at_the_end_is_never_committed() {
 }
 
 #[test]
+fn any_half_a_message_at_the_end_means_that_upstream_was_not_done() {
+    let run = read(&format!("{RECORD}{{\"type\":\"LOG\",\"log\":{{\"level\""));
+    assert_eq!((run.code, run.all("checkpoint").len()), (12, 0));
+    assert!(run.last_words().contains("half a message"), "{}", run.last_words());
+}
+
+#[test]
+fn a_kill_is_the_cause_of_half_a_line() {
+    let script = "printf '%s' '{\"type\":\"RECORD\",\"record\":{\"stream\":\"us'\nkill -9 $$\n";
+    let yaml = "protocol: airbyte\ncommand: [sh, FOLDER/source.sh]\n";
+    let run = Connector::shim(yaml, &[("source.sh", script)]).run(&[open(
+        json!({}),
+        &[airbyte("users", "incremental")],
+        json!({}),
+    )]);
+    assert_eq!(run.code, 11);
+    assert!(run.last_words().contains("killed by signal 9"), "{}", run.last_words());
+}
+
+#[test]
+fn a_line_that_is_cut_before_its_type_is_no_log_line() {
+    for cut in ["{\"type\":\"REC", "{\"type\": \"", "{\"ty"] {
+        let run = read(&format!("{RECORD}{cut}\n{RECORD}{STATE}"));
+        assert_eq!((run.code, run.all("checkpoint").len()), (12, 0), "{cut}");
+    }
+}
+
+#[test]
 fn text_on_stdout_is_a_log_line() {
     let run = read(&format!("Downloading nltk data\n{{\"type\":\"DEBUG\",\"message\":\"x\"}}\n{RECORD}"))
         .succeeded();

@@ -104,6 +104,9 @@ fn what_flow_would_refuse_is_told_and_an_empty_block_is_none() {
     assert!(said.contains("accessTokenResponseMap") && said.contains("my.salesforce.com"), "{said}");
     assert!(doubtful.only("spec")["configSchema"]["properties"]["credentials"].is_object());
 
+    let sections = ask("{provider: acme, authUrlTemplate: 'https://{{#config.test}}test{{/config.test}}{{^config.test}}login{{/config.test}}.acme.com/', accessTokenUrlTemplate: 'https://acme.com/t'}").succeeded();
+    assert!(!doubts(&sections).join("\n").contains("refuses the URLs"), "{:?}", doubts(&sections));
+
     let none = ask("{provider: '', accessTokenHeaders: {}}").succeeded();
     assert_eq!(none.only("spec").get("oauth2"), None);
     assert_eq!(none.only("spec")["configSchema"].get("required"), None);
@@ -113,7 +116,7 @@ fn what_flow_would_refuse_is_told_and_an_empty_block_is_none() {
     assert_eq!(auto.only("spec").get("oauth2"), None);
 
     let wrong = ask(
-        "{provider: acme, authUrlTemplate: 'https://acme.com/{{#nope}}{{/nope}}', accessTokenUrlTemplate: 'https://acme.com/t'}",
+        "{provider: acme, authUrlTemplate: 'https://acme.com/{{#urlencod}}{{/urlencod}}', accessTokenUrlTemplate: 'https://acme.com/t'}",
     );
     assert_eq!(wrong.code, 3);
     assert!(wrong.last_words().contains("authUrlTemplate"), "{}", wrong.last_words());

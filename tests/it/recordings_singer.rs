@@ -256,6 +256,17 @@ fn logs_are_read_with_their_deletes() {
 }
 
 #[test]
+fn updates_that_lack_a_column_are_merged_into_their_rows() {
+    for name in ["meltanolabs-tap-postgres-log-based", "pipelinewise-tap-postgres-log-based"] {
+        let bindings = Tap::new(name).discover();
+        let items = bindings.iter().find(|b| b["recommendedName"] == "public-items").expect("a binding");
+        assert_eq!(items["documentSchema"]["else"]["reduce"], json!({"strategy": "merge"}), "{name}");
+    }
+    let bindings = Tap::new("tap-rest-api-msdk").discover();
+    assert!(bindings.iter().all(|binding| binding["documentSchema"].get("else").is_none()));
+}
+
+#[test]
 fn a_binary_log_is_read_under_bare_names() {
     let tap = Tap::new("singer-io-tap-mysql-log-based");
     let streams = [("shop-items", "LOG_BASED", ""), ("shop-moves", "LOG_BASED", "")];

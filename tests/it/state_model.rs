@@ -251,6 +251,7 @@ fn offered(name: &str) -> DiscoveredStream {
             json!({"name": name, "stream": name, "tap_stream_id": name, "schema": {}, "metadata": []}),
         ),
         enabled: true,
+        partial_updates: false,
     }
 }
 

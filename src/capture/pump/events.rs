@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::event::{ErrorReport, Estimate, Event, LineError, StreamStatus};
 use super::super::glued;
 use super::super::lines::TooLong;
+use super::super::parser::stream_of;
 use super::super::protocol::UpstreamProtocol;
 use super::{Next, Pump};
 use crate::failure::{Cause, Failure};
@@ -102,6 +103,19 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         log::upstream(Level::Error, &report.message, report.fields());
         if !self.seen.errors.iter().any(|seen| seen.stream == report.stream) {
             self.seen.errors.push(report);
+        }
+    }
+
+    /// The failure of an output that ends in half a message.
+    pub(super) fn half(&mut self, line: &[u8]) -> Failure {
+        match self.parser.parse(line) {
+            Err(error @ LineError::Damaged { .. }) => damaged(&error),
+            _ => Failure::new(
+                Cause::UpstreamProtocol,
+                "upstream's output ends in half a message, so upstream was not done; nothing after the last \
+                 checkpoint is kept, so that no data is lost",
+            )
+            .or_with("stream", stream_of(line)),
         }
     }
 

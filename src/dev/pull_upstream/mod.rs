@@ -17,9 +17,9 @@ use self::lock::Lock;
 use crate::failure::{Cause, Failure};
 
 /// What is known of an import, in the folder that it is in.
-const LOCK: &str = "upstream.lock";
+pub(super) const LOCK: &str = "upstream.lock";
 /// The licence's text, in the same folder: most licences want to go where the code goes.
-const LICENCE: &str = "upstream.license";
+pub(super) const LICENCE: &str = "upstream.license";
 /// The word before the last line of a merge commit, by which the older script finds its imports.
 const TRAILER: &str = "git-merge-subpath";
 
@@ -81,6 +81,34 @@ pub fn pull(options: PullOptions) -> Result<(), Failure> {
         licence::compare(old, &lock);
     }
     merge(&git, old.as_ref(), &lock, &text)
+}
+
+/// The licence that a lock names; `None` where it cannot be read.
+pub(super) fn licence_of(text: &str) -> Option<String> {
+    Lock::parse(text).ok().map(|lock| lock.license)
+}
+
+/// What is wrong with a lock and the licence beside it, each with the key that it is about.
+pub(super) fn consistent(text: &str, licence: Option<&[u8]>) -> Vec<(Option<&'static str>, String)> {
+    let lock = match Lock::parse(text) {
+        Ok(lock) => lock,
+        Err(why) => return vec![(None, why)],
+    };
+    let mut wrong = Vec::new();
+    if lock.commit.len() != 40 || !lock.commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        wrong.push((Some("commit"), "it is no commit id".to_owned()));
+    }
+    if let Err(failure) = licence::check(&lock.license, true) {
+        wrong.push((Some("license"), failure.message));
+    }
+    match licence {
+        None => wrong.push((Some("licensePath"), format!("the licence's text, {LICENCE}, is not beside it"))),
+        Some(text) if licence::digest(text) != lock.license_sha256 => {
+            wrong.push((Some("licenseSha256"), format!("it is not that of {LICENCE}")));
+        }
+        Some(_) => {}
+    }
+    wrong
 }
 
 /// The last import into this folder; `None` where there was none.

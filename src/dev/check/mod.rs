@@ -1,0 +1,122 @@
+//! `flow-shim check`: what is wrong with a shim's folder, without running upstream.
+//!
+//! Where the folder has a recording, it is played and the shim is held against what it offers. Each
+//! file here looks at one thing; `report` keeps and prints what they find.
+
+mod command;
+mod config;
+mod files;
+mod flow;
+mod lines;
+mod oauth;
+mod patterns;
+mod report;
+mod requirements;
+mod secrets;
+mod streams;
+
+use std::path::{Path, PathBuf};
+
+use self::report::{Place, Report};
+use super::known::{self, Known};
+use crate::capture::shutdown::Shutdown;
+use crate::failure::{Cause, Failure};
+use crate::shim::baked::Baked;
+use crate::shim::definition::Definition;
+use crate::shim::{atf, load};
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// A line each.
+    #[default]
+    Text,
+    /// One JSON object with all of them.
+    Json,
+}
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckOptions {
+    /// The shim's folder
+    #[arg(value_name = "SHIM-DIR")]
+    pub shim: PathBuf,
+    /// How to print what is found
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Form,
+    /// Fail on warnings too
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// A shim, and what is known of its upstream.
+struct Subject<'a> {
+    /// The folder.
+    folder: &'a Path,
+    definition: &'a Definition,
+    /// `None` where nothing is recorded, or the recording cannot be played.
+    known: Option<&'a Known>,
+}
+
+/// Checks, and prints what is found; the exit code.
+pub async fn check(options: &CheckOptions, shutdown: &Shutdown) -> Result<u8, Failure> {
+    let folder = &options.shim;
+    if !folder.is_dir() {
+        let what = format!("the shim folder {} does not exist", folder.display());
+        return Err(Failure::new(Cause::Usage, what));
+    }
+    let mut report = Report::new(folder);
+    let shim = definition(folder, &mut report);
+    requirements::check(folder, &mut report);
+    files::lock(folder, &mut report);
+    let known = match (&shim, known::recording(folder)) {
+        (Some((definition, _)), Some(recording)) => {
+            recorded(&recording, definition, shutdown, &mut report).await
+        }
+        _ => None,
+    };
+    if let Some((definition, baked)) = &shim {
+        let subject = Subject { folder, definition, known: known.as_ref() };
+        command::check(&subject, baked.as_ref(), &mut report);
+        config::check(&subject, &mut report);
+        oauth::check(&subject, &mut report);
+        streams::check(&subject, &mut report);
+        flow::check(&subject, &mut report);
+    }
+    report.print(options.output)?;
+    Ok(u8::from(report.fails(options.strict)))
+}
+
+/// What the folder says; `None`, and a finding, where it cannot be read.
+fn definition(folder: &Path, report: &mut Report) -> Option<(Definition, Option<Baked>)> {
+    if !folder.join(load::FILE).is_file() && !atf::is_atf(folder) {
+        let what = "there is no shim.yaml, and no file of airbyte-to-flow's";
+        report.error(Place::of(load::FILE), what, "make a folder with `flow-shim new`");
+        return None;
+    }
+    match load::load(Some(folder)) {
+        Ok(shim) => Some((shim.definition, shim.baked)),
+        Err(failure) => {
+            report.refused(&failure.message, "correct it");
+            None
+        }
+    }
+}
+
+/// Plays the recording; a finding where that fails.
+async fn recorded(
+    recording: &Path,
+    definition: &Definition,
+    shutdown: &Shutdown,
+    report: &mut Report,
+) -> Option<Known> {
+    match Known::recorded(recording, definition, shutdown).await {
+        Ok(known) => known,
+        Err(failure) => {
+            let name = recording.file_name().unwrap_or_default().to_string_lossy();
+            let what = format!("the recording cannot be played: {}", failure.message);
+            report.error(Place::of(&name), &what, "record it anew with `flow-shim record`");
+            None
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What changes, how much that matters to a running capture, and how it is printed.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::dev::check::Form;
+use crate::dev::output::Output;
+use crate::failure::Failure;
+
+/// What a change does to a running capture; the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Effect {
+    /// It stops until somebody changes it.
+    Breaks,
+    /// It goes on, and what it reads is wrong until the binding is backfilled.
+    Backfill,
+    /// A collection gets other documents.
+    Collection,
+    /// Nothing.
+    Note,
+}
+
+impl Effect {
+    fn as_str(self) -> &'static str {
+        match self {
+            Effect::Breaks => "breaks",
+            Effect::Backfill => "backfill",
+            Effect::Collection => "collection",
+            Effect::Note => "note",
+        }
+    }
+}
+
+/// One change.
+#[derive(Debug, Serialize)]
+struct Change {
+    effect: Effect,
+    /// A stream, or a part of the connector.
+    #[serde(rename = "where")]
+    subject: String,
+    what: String,
+}
+
+/// All changes.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    all: Vec<Change>,
+    backfills: BTreeSet<String>,
+    collections: BTreeSet<String>,
+}
+
+impl Changes {
+    /// A change of something else than a stream.
+    pub(super) fn add(&mut self, effect: Effect, subject: &str, what: impl Into<String>) {
+        self.all.push(Change { effect, subject: subject.to_owned(), what: what.into() });
+    }
+
+    /// A change of a stream, whose collection is proposed by this name.
+    pub(super) fn stream(&mut self, effect: Effect, stream: &str, collection: &str, what: impl Into<String>) {
+        if effect == Effect::Backfill {
+            self.backfills.insert(stream.to_owned());
+        }
+        if matches!(effect, Effect::Backfill | Effect::Collection) {
+            self.collections.insert(collection.to_owned());
+        }
+        self.add(effect, stream, what);
+    }
+
+    /// Whether a running capture would stop, or read on wrongly.
+    pub(super) fn breaks(&self) -> bool {
+        self.all.iter().any(|change| change.effect <= Effect::Backfill)
+    }
+
+    /// Prints all, the worst first.
+    pub(super) fn print(&mut self, form: Form) -> Result<(), Failure> {
+        self.all.sort_by_key(|change| change.effect);
+        let mut output = Output::stdout();
+        match form {
+            Form::Json => output.json(&json!({
+                "breaks": self.breaks(),
+                "backfill": self.backfills,
+                "collections": self.collections,
+                "changes": self.all,
+            }))?,
+            Form::Text => self.table(&mut output)?,
+        }
+        output.flush()
+    }
+
+    fn table(&self, output: &mut Output) -> Result<(), Failure> {
+        if self.all.is_empty() {
+            return output.text("nothing changes");
+        }
+        let heading = ["EFFECT", "WHERE", "WHAT"];
+        let width = |of: fn(&Change) -> usize, least: &str| {
+            self.all.iter().map(of).chain([least.len()]).max().unwrap_or_default()
+        };
+        let effects = width(|change| change.effect.as_str().len(), heading[0]);
+        let subjects = width(|change| change.subject.chars().count(), heading[1]);
+        output.text(&format!("{:effects$}  {:subjects$}  {}", heading[0], heading[1], heading[2]))?;
+        for change in &self.all {
+            let effect = change.effect.as_str();
+            output.text(&format!("{effect:effects$}  {:subjects$}  {}", change.subject, change.what))?;
+        }
+        let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+        if !self.backfills.is_empty() {
+            output.text(&format!("bindings that need a backfill: {}", list(&self.backfills)))?;
+        }
+        if !self.collections.is_empty() {
+            output.text(&format!("collections that change: {}", list(&self.collections)))?;
+        }
+        output.text(if self.breaks() {
+            "a running capture would break"
+        } else {
+            "running captures go on as they are"
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! One of the two versions: a shim's folder with a recording or an installed upstream, or a recording
+//! alone.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::capture::shutdown::Shutdown;
+use crate::dev::flow_yaml::Catalog;
+use crate::dev::known::{self, Asked, Known};
+use crate::dev::task::Task;
+use crate::failure::{Cause, Failure};
+use crate::shim::definition::Definition;
+use crate::shim::{atf, load};
+use crate::upstream;
+
+/// A version.
+#[derive(Debug)]
+pub(super) struct Side {
+    /// The folder that was named.
+    pub(super) folder: PathBuf,
+    /// The shim's; that of an empty shim for a recording.
+    pub(super) definition: Definition,
+    /// What it offers.
+    pub(super) known: Known,
+}
+
+impl Side {
+    /// Finds out what is offered; recordings are played, unless what is installed is asked for.
+    pub(super) async fn load(folder: &Path, installed: bool, shutdown: &Shutdown) -> Result<Self, Failure> {
+        let is_shim = folder.join(load::FILE).is_file() || atf::is_atf(folder);
+        let definition = if is_shim { load::load(Some(folder))?.definition } else { Definition::default() };
+        let recording = known::recording(folder).filter(|_| is_shim && !installed);
+        let recording = recording.unwrap_or_else(|| folder.to_owned());
+        if let Some(known) = Known::recorded(&recording, &definition, shutdown).await? {
+            return Ok(Self { folder: folder.to_owned(), definition, known });
+        }
+        if !is_shim {
+            let what = format!(
+                "{} is neither a shim's folder nor a recording, which has a spec.jsonl, about.json or discover.json",
+                folder.display()
+            );
+            return Err(Failure::new(Cause::Usage, what));
+        }
+        let known = Self::installed(folder, &definition, shutdown).await?;
+        Ok(Self { folder: folder.to_owned(), definition, known })
+    }
+
+    async fn installed(
+        folder: &Path,
+        definition: &Definition,
+        shutdown: &Shutdown,
+    ) -> Result<Known, Failure> {
+        let argv = definition.command.clone();
+        let home = folder.canonicalize().ok();
+        let asked = Asked { spec: true, config: config(folder) };
+        let protocol = match definition.protocol {
+            Some(protocol) => protocol,
+            None => {
+                upstream::protocol(&known::connector(argv.clone(), home.clone(), definition, shutdown))
+                    .await?
+            }
+        };
+        Known::ask(argv, home, definition, protocol, asked, shutdown).await
+    }
+}
+
+/// The config of the shim's test.flow.yaml; `None`, and a warning, where there is none to use.
+fn config(folder: &Path) -> Option<Value> {
+    let file = folder.join("test.flow.yaml");
+    let read = || {
+        let catalog = Catalog::load(&file)?;
+        let name = catalog.names().next().unwrap_or_default().to_owned();
+        Task::load(&catalog, &name, false)
+    };
+    match read() {
+        Ok(task) => Some(task.config),
+        Err(failure) => {
+            tracing::warn!(
+                "streams are not compared, because there is no config to discover with: {failure}"
+            );
+            None
+        }
+    }
+}
