@@ -77,7 +77,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.seen.wrote(finished.settled);
         for row in finished.gone {
             self.delete(finished.binding, row);
-            if self.writer.is_full() {
+            // Deletes that go before what is kept of the refresh would not be known after a crash.
+            if self.writer.is_full() && !self.writer.is_branch() {
                 self.flush().await?;
             }
         }

@@ -6,15 +6,22 @@ use tokio::time::Instant;
 use super::bindings::{self, BoundBinding};
 use super::interval::{self, Rested, rest};
 use super::meta;
+use super::parallel::Outcome;
+use super::planning::Survey;
 use super::protocol::UpstreamProtocol;
 use super::pump::closed;
+use super::read::{Part, Reader};
 use super::session::Session;
+use super::shards;
+use super::sharing::Sharing;
 use super::state::CaptureState;
 use super::stray::stray_request_or_end;
 use super::supervisor::stopped;
 use super::upstream_config::skips_interval;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{OpenRequest, Opened, Response};
+use crate::flow::writer::Writer;
+use crate::log;
 
 impl<P: UpstreamProtocol> Session<P> {
     /// Runs the capture until upstream has no more.
@@ -27,9 +34,9 @@ impl<P: UpstreamProtocol> Session<P> {
             meta::serves(&binding.key, self.definition.document.meta)
                 .map_err(|why| bindings::wrong(binding.index, &why))?;
         }
-        // Until bindings are spread over shards, the shard that owns the first key reads them all.
-        let idle = bound.is_empty() || request.range.is_some_and(|range| range.key_begin != 0);
-        if idle {
+        let (bound, sharing) =
+            shards::own(&self.protocol, bound, request.range.as_ref(), &request.state_json)?;
+        if bound.is_empty() {
             self.opened(false).await?;
             tracing::info!("no binding is to be read here; waiting");
             return self.wait_for_end().await;
@@ -37,9 +44,12 @@ impl<P: UpstreamProtocol> Session<P> {
         let began = Instant::now();
         let Some(bound) = self.due(bound, &request.state_json).await? else { return Ok(()) };
         let mut state = CaptureState::open(&request.state_json, &state_keys(&bound))?;
-        let planned = self.plan(&capture, &bound, &mut state).await?;
-        self.opened(planned.plan.durable.is_some()).await?;
-        self.read(&bound, planned, &mut state).await?;
+        if matches!(sharing, Sharing::Shard) {
+            state.leave_shared();
+        }
+        let survey = self.survey(&capture, &bound, &mut state).await?;
+        self.read(&bound, &survey, sharing, &mut state).await?;
+        log::status(&format!("Up to date: {} streams were read to their end", bound.len()));
         // Everything is committed; a session that is to stay up waits.
         let least = self.definition.read.min_interval.filter(|_| !skips_interval(&capture.config_json));
         let time = least.map(|least| least.saturating_sub(began.elapsed()));
@@ -81,13 +91,31 @@ impl<P: UpstreamProtocol> Session<P> {
         }
     }
 
-    /// Tells Flow, once, that the capture is open.
-    async fn opened(&mut self, explicit_acknowledgements: bool) -> Result<(), Failure> {
-        if std::mem::replace(&mut self.is_open, true) {
-            return Ok(());
+    /// Reads all streams to their end, by one process or by several.
+    async fn read(
+        &mut self,
+        bound: &[BoundBinding],
+        survey: &Survey,
+        sharing: Sharing<'_>,
+        state: &mut CaptureState,
+    ) -> Result<(), Failure> {
+        let reader =
+            Reader { protocol: &self.protocol, definition: &self.definition, upstream: &self.upstream };
+        if reader.may_read_apart(bound, state) {
+            opened(&mut self.is_open, &mut self.writer, false).await?;
+            let read = reader.read_apart(bound, survey, state, &self.writer, &mut self.requests).await?;
+            if read == Outcome::Read {
+                return Ok(());
+            }
         }
-        let opened = Opened { explicit_acknowledgements };
-        self.writer.send(&Response { opened: Some(opened), ..Response::default() }).await.map_err(closed)
+        let part = Part { bound, streams: &survey.streams, sourced: &survey.sourced, sharing };
+        let planned = reader.plan(&part, survey.discovered.as_deref(), state)?;
+        opened(&mut self.is_open, &mut self.writer, planned.plan.durable.is_some()).await?;
+        reader.read(part, planned, state, &mut self.writer, Some(&mut self.requests)).await
+    }
+
+    async fn opened(&mut self, explicit_acknowledgements: bool) -> Result<(), Failure> {
+        opened(&mut self.is_open, &mut self.writer, explicit_acknowledgements).await
     }
 
     /// A session without work stays up until Flow ends it.
@@ -97,6 +125,19 @@ impl<P: UpstreamProtocol> Session<P> {
             failure = stray_request_or_end(&mut self.requests, None) => failure.map_or(Ok(()), Err),
         }
     }
+}
+
+/// Tells Flow, once, that the capture is open.
+async fn opened(
+    is_open: &mut bool,
+    writer: &mut Writer,
+    explicit_acknowledgements: bool,
+) -> Result<(), Failure> {
+    if std::mem::replace(is_open, true) {
+        return Ok(());
+    }
+    let opened = Opened { explicit_acknowledgements };
+    writer.send(&Response { opened: Some(opened), ..Response::default() }).await.map_err(closed)
 }
 
 fn state_keys(bound: &[BoundBinding]) -> Vec<String> {

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::bindings::BoundBinding;
-use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, StreamId, UpstreamProtocol};
-use super::refresh::Refreshes;
+use super::protocol::{BoundStream, DiscoveredStream, StreamId, UpstreamProtocol};
 use super::schema;
 use super::session::Session;
 use super::state::CaptureState;
@@ -16,23 +15,23 @@ use crate::flow::message::CaptureSpec;
 use crate::shim::read::DiscoverOnOpen;
 use crate::shim::stream::stream_override;
 
-/// What a read needs to be known before it begins.
-pub(super) struct Planned {
+/// What is known of the streams before any of them is read.
+pub(super) struct Survey {
     pub(super) streams: Vec<BoundStream>,
     /// What the source says of the schema of each stream; `None` where it says nothing.
     pub(super) sourced: Vec<Option<Value>>,
-    pub(super) refreshes: Refreshes,
-    pub(super) plan: ReadPlan,
+    /// The whole fresh catalog, where there had to be one.
+    pub(super) discovered: Option<Vec<DiscoveredStream>>,
 }
 
 impl<P: UpstreamProtocol> Session<P> {
-    /// Plans a read of these bindings; states of older connectors are taken over.
-    pub(super) async fn plan(
+    /// Learns what a read of these bindings takes; states of older connectors are taken over.
+    pub(super) async fn survey(
         &mut self,
         capture: &CaptureSpec,
         bound: &[BoundBinding],
         state: &mut CaptureState,
-    ) -> Result<Planned, Failure> {
+    ) -> Result<Survey, Failure> {
         let config = self.config(&capture.config_json).await?;
         let carried: Vec<_> = bound
             .iter()
@@ -74,9 +73,6 @@ impl<P: UpstreamProtocol> Session<P> {
         let sourced = sourced.collect();
         let offered: Vec<&str> = discovered.iter().flatten().map(|stream| stream.id.name.as_str()).collect();
         takeover::take_over(&self.protocol, state, &streams, &offered)?;
-        let refreshes = Refreshes::begin(&self.protocol, &self.definition, bound, &streams, state)?;
-        let config = self.upstream.rotation.newest();
-        let plan = self.protocol.read_plan(&config, &streams, discovered.as_deref(), &state.stored())?;
-        Ok(Planned { streams, sourced, refreshes, plan })
+        Ok(Survey { streams, sourced, discovered })
     }
 }

@@ -302,6 +302,13 @@ pub trait UpstreamProtocol {
     /// Whether a stream can be left out of a read and be read again later, without missing anything.
     fn may_be_left_out(&self, resource_config: &Value, state: &StoredState<'_>) -> bool;
 
+    /// Whether a shared part says nothing of what was read, so that several processes may each have
+    /// one of their own.
+    fn shares_nothing(&self, shared: &RawValue) -> bool {
+        let _ = shared;
+        false
+    }
+
     /// Whether upstream, given this state, reads streams whole where it is asked to. Where it does
     /// not, a row that did not come is not a row that is gone.
     fn reads_whole(&self, state: &StoredState<'_>) -> bool;

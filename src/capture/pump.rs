@@ -27,6 +27,7 @@ use super::refresh::Refreshes;
 use super::rotation::Rotation;
 use super::router::Router;
 use super::seen::Seen;
+use super::sharing::Sharing;
 use super::shutdown::Stop;
 use super::sourced::Sourced;
 use super::standing::Standing;
@@ -69,6 +70,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub rotation: &'a Rotation,
     /// How large a record may be.
     pub limit: RecordLimit,
+    /// What becomes of a state of all streams.
+    pub sharing: Sharing<'a>,
     /// What was seen.
     pub seen: Seen,
     /// What is said of rows and rates.
@@ -151,6 +154,13 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.writer.flush().await.map_err(closed)
     }
 
+    /// Hands over documents before their own checkpoint. Those of other processes commit them, so what is
+    /// kept of a refresh has to go with them.
+    async fn make_room(&mut self) -> Result<(), Failure> {
+        let refreshes = (0..self.streams.len()).any(|stream| self.refreshes.is_full_refresh(stream));
+        if self.writer.is_branch() && refreshes { self.checkpoint().await } else { self.flush().await }
+    }
+
     /// Says how far the read is, where it is time to.
     fn tell(&mut self) {
         self.progress.tell(self.seen.documents, &self.counts, self.streams);
@@ -188,7 +198,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     async fn go_on(&mut self, next: Next) -> Result<(), Failure> {
         match next {
             Next::Line if self.cadence.is_full() => self.checkpoint().await,
-            Next::Line if self.writer.is_full() => self.flush().await,
+            Next::Line if self.writer.is_full() => self.make_room().await,
             Next::Line => Ok(()),
             Next::Checkpoint => self.checkpoint().await,
             Next::Batch(batch) => self.batch(&batch).await,

@@ -1,6 +1,7 @@
 //! One read: upstream runs, its output is moved, and its end is judged.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::acknowledged::StateFile;
 use super::bindings::BoundBinding;
@@ -10,45 +11,89 @@ use super::document::Documents;
 use super::interval;
 use super::outcome;
 use super::oversized::RecordLimit;
-use super::planning::Planned;
 use super::progress::Progress;
-use super::protocol::UpstreamProtocol;
+use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, UpstreamProtocol};
 use super::pump::Pump;
+use super::refresh::Refreshes;
+use super::requests::Requests;
 use super::router::Router;
 use super::seen::Seen;
-use super::session::Session;
+use super::sharing::Sharing;
 use super::sourced::Sourced;
 use super::standing::Standing;
 use super::state::CaptureState;
 use super::stray::stray_request;
-use super::supervisor::{Running, stopped};
+use super::supervisor::{Running, Upstream, stopped};
 use super::transform::Transform;
 use super::watchdog;
 use crate::failure::Failure;
-use crate::log;
+use crate::flow::writer::Writer;
+use crate::shim::definition::Definition;
 use crate::shim::stream::stream_override;
 use crate::shim::streams::Normalization;
 
-impl<P: UpstreamProtocol> Session<P> {
-    /// Runs upstream to its end.
+/// What all reads of a session have in common.
+pub(super) struct Reader<'a, P> {
+    pub(super) protocol: &'a P,
+    pub(super) definition: &'a Definition,
+    pub(super) upstream: &'a Upstream,
+}
+
+/// What one read is to read, by position.
+pub(super) struct Part<'a> {
+    pub(super) bound: &'a [BoundBinding],
+    pub(super) streams: &'a [BoundStream],
+    /// What the source says of the schema of each stream; `None` where it says nothing.
+    pub(super) sourced: &'a [Option<Value>],
+    pub(super) sharing: Sharing<'a>,
+}
+
+/// How a read begins.
+pub(super) struct Planned {
+    pub(super) refreshes: Refreshes,
+    pub(super) plan: ReadPlan,
+}
+
+impl<P: UpstreamProtocol> Reader<'_, P> {
+    /// Plans a read of these streams, from this state.
+    pub(super) fn plan(
+        &self,
+        part: &Part<'_>,
+        discovered: Option<&[DiscoveredStream]>,
+        state: &mut CaptureState,
+    ) -> Result<Planned, Failure> {
+        let Part { bound, streams, .. } = part;
+        let refreshes = Refreshes::begin(self.protocol, self.definition, bound, streams, state)?;
+        let config = self.upstream.rotation.newest();
+        let plan = self.protocol.read_plan(&config, streams, discovered, &state.stored())?;
+        Ok(Planned { refreshes, plan })
+    }
+
+    /// Runs upstream to its end. `requests`: those of Flow, where nobody else takes them meanwhile.
     pub(super) async fn read(
-        &mut self,
-        bound: &[BoundBinding],
+        &self,
+        part: Part<'_>,
         planned: Planned,
         state: &mut CaptureState,
+        writer: &mut Writer,
+        mut requests: Option<&mut Requests>,
     ) -> Result<(), Failure> {
-        let Planned { streams, sourced, refreshes, plan } = planned;
+        let Part { bound, streams, sourced, sharing } = part;
+        let Planned { refreshes, plan } = planned;
         let read_at = Timestamp::now().to_string();
-        let standing = Standing::begin(state, streams.len());
+        let standing = match sharing {
+            Sharing::Process(_) => Standing::of_process(streams.len()),
+            _ => Standing::begin(state, streams.len()),
+        };
         let mut running = self.upstream.start(&plan.invocation)?;
         let transforms = self.transforms(bound);
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
         let state_file = state_file.as_ref();
         let mut pump = Pump {
-            protocol: &self.protocol,
+            protocol: self.protocol,
             parser: self.protocol.parser(),
-            writer: &mut self.writer,
-            streams: &streams,
+            writer,
+            streams,
             router: Router::new(plan.routes),
             state,
             documents: Documents::new(self.definition.document.meta),
@@ -56,7 +101,7 @@ impl<P: UpstreamProtocol> Session<P> {
             state_file,
             refreshes,
             counts: Counts::new(streams.len()),
-            sourced: Sourced::new(&self.definition, bound),
+            sourced: Sourced::new(self.definition, bound),
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
             seen: Seen::nothing(streams.len()),
             progress: Progress::new(streams.len()),
@@ -64,8 +109,9 @@ impl<P: UpstreamProtocol> Session<P> {
             rotation: &self.upstream.rotation,
             pulse: running.pulse().clone(),
             limit: RecordLimit::of(&self.definition.read),
+            sharing,
         };
-        pump.begin(&sourced).await?;
+        pump.begin(sourced).await?;
         let watch = watchdog::Watch::over(&running, self.upstream.idle_timeout);
         let (output, left_behind) = running.output();
         let read = tokio::select! {
@@ -73,7 +119,8 @@ impl<P: UpstreamProtocol> Session<P> {
             never = left_behind => match never {},
             () = watch.expired() => Ok(()),
             why = self.upstream.shutdown.requested() => Err(stopped(why)),
-            failure = stray_request(&mut self.requests, state_file) => Err(failure),
+            failure = sharing.ended() => Err(failure),
+            failure = stray_request(requests.as_deref_mut(), state_file) => Err(failure),
         };
         pump.seen.last_stream = pump.last_stream();
         if let Some(verdict) = watch.verdict(&pump.seen) {
@@ -86,20 +133,17 @@ impl<P: UpstreamProtocol> Session<P> {
         }
         let ended = tokio::select! {
             ended = running.ended(false) => ended?,
-            failure = stray_request(&mut self.requests, state_file) => return Err(failure),
+            failure = stray_request(requests, state_file) => return Err(failure),
         };
         report(&mut pump);
-        let verdict = outcome::decide(&ended, &pump.seen, &streams);
-        let finished = outcome::finished(&ended, &pump.seen, &streams, verdict.is_ok());
+        let verdict = outcome::decide(&ended, &pump.seen, streams);
+        let finished = outcome::finished(&ended, &pump.seen, streams, verdict.is_ok());
         for (stream, binding) in bound.iter().enumerate().filter(|(stream, _)| finished[*stream]) {
-            if interval::interval(&self.definition, binding).is_some() {
+            if interval::interval(self.definition, binding).is_some() {
                 pump.state.set_read_at(stream, read_at.clone());
             }
         }
         pump.close(bound, &finished, verdict.is_ok()).await?;
-        if verdict.is_ok() {
-            log::status(&format!("Up to date: {} streams were read to their end", streams.len()));
-        }
         verdict
     }
 
@@ -107,7 +151,7 @@ impl<P: UpstreamProtocol> Session<P> {
     fn transforms(&self, bound: &[BoundBinding]) -> Vec<Option<Transform>> {
         let compiled = bound.iter().map(|binding| {
             let id = &binding.resource.id;
-            let different = stream_override(&self.definition, &id.name, &id.to_string());
+            let different = stream_override(self.definition, &id.name, &id.to_string());
             let to_date = |(pointer, Normalization::DatetimeToDate)| pointer;
             let dates: Vec<String> = different.normalize.into_iter().map(to_date).collect();
             Transform::compile(&binding.write_schema, &dates)

@@ -38,6 +38,13 @@ impl Standing {
         standing
     }
 
+    /// Leaves that to somebody else: this read is one of several.
+    pub fn of_process(streams: usize) -> Self {
+        let mut standing = Self::of(streams, BTreeSet::new());
+        standing.said = standing.text();
+        standing
+    }
+
     fn of(streams: usize, new: BTreeSet<usize>) -> Self {
         Self {
             streams,

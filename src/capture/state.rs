@@ -7,6 +7,7 @@
 //! nothing else, so shards of one capture do not overwrite each other. States in other layouts are
 //! for `takeover`. `binding` is the part of one binding, `kept` the form of what upstream wrote.
 
+mod apart;
 mod binding;
 mod kept;
 
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::apart::shared_member;
 use self::binding::{BindingState, StoredBinding};
 use self::kept::{close, first, push_key, push_wrapped};
 use super::protocol::{StateUpdate, StoredState, Unnamed};

@@ -6,8 +6,10 @@ use super::requests::Requests;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::Request;
 
-/// Takes acknowledgements; the end of stdin is no stop; anything else is a mistake.
-pub(super) async fn stray_request(requests: &mut Requests, file: Option<&StateFile>) -> Failure {
+/// Takes acknowledgements; the end of stdin is no stop; anything else is a mistake. It never
+/// ends where somebody else takes the requests.
+pub(super) async fn stray_request(requests: Option<&mut Requests>, file: Option<&StateFile>) -> Failure {
+    let Some(requests) = requests else { return std::future::pending().await };
     match stray_request_or_end(requests, file).await {
         Some(failure) => failure,
         None => std::future::pending().await,

@@ -18,6 +18,9 @@ const KEEP: usize = 2 * 1024 * 1024;
 /// How many buffers may wait for the thread.
 const UNDER_WAY: usize = 2;
 
+/// So much a branch holds back for its checkpoint.
+const HELD: usize = 4 * 1024 * 1024;
+
 /// Nobody reads our output any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("nobody reads the capture's output any more")]
@@ -29,15 +32,17 @@ pub struct Writer {
     codec: Codec,
     buffer: Vec<u8>,
     full: mpsc::Sender<Vec<u8>>,
-    empty: mpsc::UnboundedReceiver<Vec<u8>>,
-    done: oneshot::Receiver<std::io::Result<()>>,
+    empty: Option<mpsc::Receiver<Vec<u8>>>,
+    done: Option<oneshot::Receiver<std::io::Result<()>>>,
+    /// Of a branch: how much of the buffer a checkpoint has ended.
+    ended: Option<usize>,
 }
 
 impl Writer {
     /// Starts the thread that writes to `output`.
     pub fn start(output: impl Write + Send + 'static, codec: Codec) -> Self {
         let (full, mut to_write) = mpsc::channel::<Vec<u8>>(UNDER_WAY);
-        let (written, empty) = mpsc::unbounded_channel();
+        let (written, empty) = mpsc::channel(UNDER_WAY);
         let (report, done) = oneshot::channel();
         let mut output = output;
         std::thread::spawn(move || {
@@ -49,14 +54,29 @@ impl Writer {
                 }
                 if buffer.capacity() <= KEEP {
                     buffer.clear();
-                    // Where the writer is gone, nobody needs the buffer.
-                    let _ = written.send(buffer);
+                    // Where the writer is gone, or has enough of them, nobody needs the buffer.
+                    let _ = written.try_send(buffer);
                 }
             }
             // Likewise for the report.
             let _ = report.send(result);
         });
-        Self { codec, buffer: Vec::with_capacity(FULL + FULL / 4), full, empty, done }
+        let buffer = Vec::with_capacity(FULL + FULL / 4);
+        Self { codec, buffer, full, empty: Some(empty), done: Some(done), ended: None }
+    }
+
+    /// A writer to the same output, for documents whose checkpoints come apart from those of others. It
+    /// holds back what no checkpoint has followed, so that no checkpoint of others commits it; only
+    /// where that is too much it goes out before.
+    #[must_use]
+    pub fn branch(&self) -> Self {
+        let (codec, full) = (self.codec, self.full.clone());
+        Self { codec, buffer: Vec::new(), full, empty: None, done: None, ended: Some(0) }
+    }
+
+    /// Whether this is one of several writers.
+    pub fn is_branch(&self) -> bool {
+        self.ended.is_some()
     }
 
     /// Appends a document: `head` and `tail` together are its JSON text.
@@ -76,30 +96,51 @@ impl Writer {
 
     /// Whether the buffer should be handed over before more is appended.
     pub fn is_full(&self) -> bool {
-        self.buffer.len() >= FULL
+        self.buffer.len() >= if self.is_branch() { HELD } else { FULL }
     }
 
-    /// Hands over what was appended. Waits while the reader is slow.
+    /// Hands over what was appended, unless it is held back. Waits while the reader is slow.
     pub async fn flush(&mut self) -> Result<(), OutputClosed> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(FULL + FULL / 4));
-        let buffer = std::mem::replace(&mut self.buffer, next);
-        self.full.send(buffer).await.map_err(|_| OutputClosed)
+        if self.is_branch() && !self.is_full() { Ok(()) } else { self.hand_over().await }
     }
 
-    /// Appends a response other than a document, and hands everything over.
+    /// Appends a response other than a document, and hands everything over, unless it is held back.
     pub async fn send(&mut self, response: &Response) -> Result<(), OutputClosed> {
         // Every raw JSON text in our responses was parsed or made by us.
         self.codec.encode(response, &mut self.buffer).map_err(|_| OutputClosed)?;
-        self.flush().await
+        if self.is_branch() && response.checkpoint.is_none() {
+            return Ok(());
+        }
+        self.ended = self.ended.map(|_| self.buffer.len());
+        self.hand_over().await
+    }
+
+    /// Of a branch: hands over what a checkpoint has ended, and forgets what follows.
+    pub async fn forget_rest(&mut self) -> Result<(), OutputClosed> {
+        if let Some(ended) = self.ended {
+            self.buffer.truncate(ended);
+        }
+        self.hand_over().await
+    }
+
+    /// Loses nothing when it is dropped while it waits.
+    async fn hand_over(&mut self) -> Result<(), OutputClosed> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let place = self.full.reserve().await.map_err(|_| OutputClosed)?;
+        let next = self.empty.as_mut().and_then(|empty| empty.try_recv().ok());
+        let next = next.unwrap_or_else(|| Vec::with_capacity(FULL + FULL / 4));
+        place.send(std::mem::replace(&mut self.buffer, next));
+        self.ended = self.ended.map(|_| 0);
+        Ok(())
     }
 
     /// Ends once everything that was handed over is written.
     pub async fn finish(self) -> Result<(), OutputClosed> {
         let Self { full, done, .. } = self;
         drop(full);
+        let Some(done) = done else { return Ok(()) };
         match done.await {
             Ok(Ok(())) => Ok(()),
             _ => Err(OutputClosed),
@@ -157,7 +198,7 @@ mod tests {
     use proptest::prelude::*;
     use prost::Message;
 
-    use super::super::message::Captured;
+    use super::super::message::{Captured, Checkpoint};
     use super::*;
 
     fn oracle(binding: u32, document: &str) -> Response {
@@ -182,6 +223,28 @@ mod tests {
             captured_json(&mut json, binding, head.as_bytes(), tail.as_bytes());
             prop_assert_eq!(serde_json::from_slice::<Response>(&json).expect("a response"), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_branch_writes_whole_transactions() {
+        let (mut reader, output) = std::io::pipe().expect("a pipe");
+        let mut writer = Writer::start(output, Codec::Json);
+        let mut branches = [writer.branch(), writer.branch()];
+        let checkpoint = Response { checkpoint: Some(Checkpoint::default()), ..Response::default() };
+        for branch in &mut branches {
+            branch.captured(0, b"{}", b"");
+            branch.flush().await.expect("held back");
+        }
+        branches[1].send(&checkpoint).await.expect("written");
+        branches[0].forget_rest().await.expect("nothing to write");
+        branches[0].send(&checkpoint).await.expect("written");
+        drop(branches);
+        writer.flush().await.expect("nothing to write");
+        writer.finish().await.expect("written");
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut text).expect("UTF-8");
+        let kinds: Vec<bool> = text.lines().map(|line| line.contains("captured")).collect();
+        assert_eq!(kinds, [true, false, false], "{text}");
     }
 
     #[tokio::test]

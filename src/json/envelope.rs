@@ -80,7 +80,7 @@ struct Seen {
 /// Reads messages of one protocol.
 #[derive(Debug)]
 pub(crate) struct Envelopes {
-    rules: &'static [Rule],
+    rules: Vec<Rule>,
     streams: HashMap<Vec<u8>, usize>,
     /// The names of the last message of each stream.
     shapes: Vec<Vec<Seen>>,
@@ -90,8 +90,14 @@ pub(crate) struct Envelopes {
 }
 
 impl Envelopes {
-    pub(crate) fn new(rules: &'static [Rule]) -> Self {
-        Self { rules, streams: HashMap::new(), shapes: vec![Vec::new()], last: 0, last_name: Vec::new() }
+    pub(crate) fn new(rules: &[Rule]) -> Self {
+        Self {
+            rules: rules.to_vec(),
+            streams: HashMap::new(),
+            shapes: vec![Vec::new()],
+            last: 0,
+            last_name: Vec::new(),
+        }
     }
 
     /// The parts of a message.

@@ -1,7 +1,6 @@
 //! What `shim.yaml` says: the types, as they stand in the file, with their defaults.
 //!
-//! Unknown keys are refused by `load`, which names the nearest known one. Keys that the contract
-//! has but this version does not act on are known to `load` by name.
+//! Unknown keys are refused by `load`, which names the nearest known one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::atf;
 use super::baked::Baked;
@@ -17,10 +16,6 @@ const IN_IMAGE: &str = "/shim";
 pub const FILE: &str = "shim.yaml";
 /// A definition is a page or two; more is a mistake, and must not fill memory.
 const LARGEST: u64 = 16 * 1024 * 1024;
-
-/// Keys of the contract that this version does not act on. Ignoring one would change what a capture
-/// does, so each is refused by name.
-const LATER: &[&str] = &["read.parallelism"];
 
 /// A shim, read.
 #[derive(Debug, Clone, Default)]
@@ -96,25 +91,7 @@ pub fn parse(text: &str) -> Result<Definition, String> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Definition::default());
     }
-    // What is no YAML at all is told first.
-    let tree: Value = mistakes::read(text)?;
-    let definition: Definition = mistakes::read(text)?;
-    if let Some(key) = LATER.iter().find(|key| holds(&tree, key)) {
-        return Err(format!(
-            "`{key}` is a key of shim.yaml that this version does not act on yet; remove it"
-        ));
-    }
-    Ok(definition)
-}
-
-/// Whether the tree has a value at this path of keys; `*` stands for any.
-fn holds(tree: &Value, path: &str) -> bool {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
-    let Some(members) = tree.as_object() else { return false };
-    members
-        .iter()
-        .filter(|(name, _)| first == "*" || *name == first)
-        .any(|(_, value)| rest.is_none_or(|rest| holds(value, rest)))
+    mistakes::read(text)
 }
 
 #[cfg(test)]

@@ -163,6 +163,10 @@ impl UpstreamProtocol for Singer {
         resource::method(resource_config).is_ok_and(|method| method != resource::LOG_BASED)
     }
 
+    fn shares_nothing(&self, shared: &RawValue) -> bool {
+        state::shares_nothing(shared)
+    }
+
     fn reads_whole(&self, state: &StoredState<'_>) -> bool {
         state.shared.is_none_or(refresh::reads_whole)
     }

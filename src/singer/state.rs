@@ -85,6 +85,17 @@ fn says_nothing(member: &Member<'_>) -> bool {
     member.name == CURRENTLY_SYNCING || member.name == BOOKMARKS && empty
 }
 
+/// Whether all that was read is in the bookmarks of the bound streams. A bookmark of another one is
+/// that of a parent, which its children go by.
+pub(super) fn shares_nothing(shared: &RawValue) -> bool {
+    let mut bookmarked = false;
+    let silent = Members::new(shared.get()).all(|member| {
+        bookmarked |= member.name == BOOKMARKS;
+        says_nothing(&member)
+    });
+    silent && bookmarked
+}
+
 /// Whether a member at the top belongs to the tap, also where it keeps no `bookmarks`.
 fn is_general(name: &str) -> bool {
     name == CURRENTLY_SYNCING || name == VERSIONS
@@ -185,6 +196,24 @@ mod tests {
 
     use super::*;
     use crate::capture::protocol::StreamId;
+
+    #[test]
+    fn only_bookmarks_of_bound_streams_can_be_kept_apart() {
+        let nothing = |state: &str| {
+            let state = RawValue::from_string(state.to_owned()).expect("JSON");
+            let update = split(&state, &streams(&["a"])).expect("a state");
+            shares_nothing(&update.shared.expect("a shared part"))
+        };
+        assert!(nothing(r#"{"bookmarks":{"a":{"x":1}},"currently_syncing":"a"}"#));
+        for state in [
+            r#"{"bookmarks":{"a":{"x":1},"parent":{"x":1}}}"#,
+            r#"{"bookmarks":{"a":1},"activate_versions":{"a":1}}"#,
+            r#"{"a":{"x":1}}"#,
+            r#"{"start_date":"2024-01-01"}"#,
+        ] {
+            assert!(!nothing(state), "{state}");
+        }
+    }
 
     fn streams(names: &[&str]) -> Vec<BoundStream> {
         names

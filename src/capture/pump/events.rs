@@ -47,7 +47,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::State(state) => {
                 let update =
                     self.protocol.split_state(state, self.streams).map_err(|error| damaged(&error))?;
-                self.state(update);
+                self.state(update)?;
                 return Ok(Next::Checkpoint);
             }
             Event::EndMark(stream) => {

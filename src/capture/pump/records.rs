@@ -43,7 +43,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Takes over a state. A row id is kept with the state of its own stream alone: after a restart
     /// from an older state the rows behind it come again, and get the same row ids again.
-    pub(super) fn state(&mut self, update: StateUpdate) {
+    pub(super) fn state(&mut self, mut update: StateUpdate) -> Result<(), Failure> {
+        self.sharing.judge(self.protocol, &mut update)?;
         for stream in &update.unbound {
             self.counts.dropped(stream);
         }
@@ -60,6 +61,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.seen.wrote(written);
         }
         self.state.update(update);
+        Ok(())
     }
 
     pub(super) async fn batch(&mut self, batch: &Batch) -> Result<(), Failure> {
@@ -69,14 +71,13 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.counts.dropped(&batch.stream);
                 continue;
             };
-            let mut records = batch::Records::open(file, &batch.stream)?;
-            while let Some(record) = records.next_record()? {
-                let traits = Traits::find(record, self.protocol.deletion_marker());
-                self.document(stream, record.as_bytes(), traits)?;
+            let mut records = batch::Records::open(file, &batch.stream, self.protocol.deletion_marker())?;
+            while let Some((record, traits)) = records.next_record()? {
+                self.document(stream, record, traits)?;
                 if self.cadence.is_full() {
                     self.checkpoint().await?;
                 } else if self.writer.is_full() {
-                    self.flush().await?;
+                    self.make_room().await?;
                 }
             }
             records.remove();

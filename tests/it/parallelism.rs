@@ -1,0 +1,173 @@
+//! `read.parallelism`: several upstream processes, one output.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Connector, Run, airbyte, open, singer};
+
+const NAMES: [&str; 4] = ["users", "orders", "items", "visits"];
+
+/// A source that prints, for each stream of its catalog, what the shell function `stream` does.
+fn source(protocol: &str, yaml: &str, stream: &str) -> Connector {
+    let script = format!(
+        r#"
+case "$*" in
+spec) echo '{{"type":"SPEC","spec":{{"connectionSpecification":{{"type":"object"}}}}}}'; exit 0;;
+--about*) echo '{{"settings":{{}}}}'; exit 0;;
+*--discover*) cat FOLDER/catalog.json; exit 0;;
+esac
+for argument; do case "$last" in --catalog) catalog=$argument;; --state) state=$argument;; esac; last=$argument; done
+echo "$$" >> FOLDER/processes
+record() {{ echo "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"$1\",\"data\":{{\"id\":$2}},\"emitted_at\":1}}}}"; }}
+state() {{ echo "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"$1\"}},\"stream_state\":{{\"c\":$2}}}}}}}}"; }}
+await() {{ while [ ! -e "FOLDER/$1" ]; do sleep 0.01; done; }}
+stream() {{
+{stream}
+}}
+if [ -n "$ALL" ]; then all; exit; fi
+for name in $(grep -o '"name":"[a-z]*"' "$catalog" | cut -d'"' -f4); do stream "$name" || exit 1; done
+"#
+    );
+    let yaml = format!("protocol: {protocol}\ncommand: [sh, FOLDER/source.sh]\n{yaml}\n");
+    let connector = Connector::shim(&yaml, &[]);
+    let script = script.replace("FOLDER", &connector.folder_path());
+    std::fs::write(format!("{}/source.sh", connector.folder_path()), script).expect("written");
+    connector
+}
+
+fn bindings(mode: &str) -> Vec<Value> {
+    NAMES.iter().map(|name| airbyte(name, mode)).collect()
+}
+
+fn processes(connector: &Connector) -> usize {
+    let text = std::fs::read_to_string(format!("{}/processes", connector.folder_path())).unwrap_or_default();
+    text.lines().count()
+}
+
+/// Each checkpoint follows documents of one stream, and names that stream alone.
+fn assert_transactions_are_whole(run: &Run) {
+    let mut bindings: Vec<u64> = Vec::new();
+    for response in &run.responses {
+        if let Some(captured) = response.get("captured") {
+            bindings.push(captured["binding"].as_u64().unwrap_or(0));
+        }
+        if let Some(checkpoint) = response.get("checkpoint") {
+            let named = checkpoint["state"]["updated"]["bindingStateV1"].as_object();
+            let named: Vec<&str> = named.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+            bindings.dedup();
+            let read: Vec<&str> =
+                bindings.drain(..).map(|binding| NAMES[usize::try_from(binding).expect("few")]).collect();
+            if !read.is_empty() {
+                assert_eq!(read, named);
+            }
+        }
+    }
+    assert!(bindings.is_empty(), "documents without a checkpoint");
+}
+
+/// Ends only if all four streams are read at once; their records are printed in turns.
+const TURNS: &str = r#"
+touch "FOLDER/$1"
+for other in users orders items visits; do await $other; done
+for id in 1 2 3; do record $1 $((id * 2)); touch "FOLDER/$1.$id"
+  for other in users orders items visits; do await $other.$id; done
+  record $1 $((id * 2 + 1)); state $1 $id; done
+"#;
+
+#[test]
+fn streams_are_read_side_by_side_in_whole_transactions() {
+    let connector = source("airbyte", "read: {parallelism: 4}\nstate: {format: stream}", TURNS);
+    let run = connector.run(&[open(json!({}), &bindings("incremental"), json!({}))]).succeeded();
+    assert_eq!(processes(&connector), 4);
+    assert_transactions_are_whole(&run);
+    let state = run.state(json!({}));
+    for (binding, name) in NAMES.iter().enumerate() {
+        assert_eq!(run.documents(binding as u64).len(), 6, "{name}");
+        assert_eq!(state["bindingStateV1"][name]["rowId"], 6, "{state}");
+    }
+}
+
+#[test]
+fn until_the_form_of_the_state_is_known_one_process_reads() {
+    // The first stream waits for nobody until it has printed a state.
+    let stream = format!("[ $1 = users ] && record users 1 && state users 0\n{TURNS}");
+    let connector = source("airbyte", "read: {parallelism: 4}", &stream);
+    let run = connector.run(&[open(json!({}), &bindings("incremental"), json!({}))]).succeeded();
+    assert_eq!((processes(&connector), run.documents(0).len()), (4, 7));
+    assert_transactions_are_whole(&run);
+}
+
+#[test]
+fn a_source_with_one_state_for_all_is_read_by_one_process() {
+    let global = r#"
+record $1 1
+echo "{\"type\":\"STATE\",\"state\":{\"type\":\"GLOBAL\",\"global\":{\"shared_state\":{\"lsn\":1},\"stream_states\":[{\"stream_descriptor\":{\"name\":\"$1\"},\"stream_state\":{\"c\":1}}]}}}"
+"#;
+    let connector = source("airbyte", "read: {parallelism: 4}", global);
+    let run = connector.run(&[open(json!({}), &bindings("incremental"), json!({}))]).succeeded();
+    assert_eq!(processes(&connector), 2, "one that told, and one that read");
+    for binding in 0..4 {
+        assert_eq!(run.documents(binding).len(), 1, "nothing of the first process went out");
+    }
+    let again = connector.run(&[open(json!({}), &bindings("incremental"), run.state(json!({})))]).succeeded();
+    assert_eq!((processes(&connector), again.documents(3).len()), (3, 1));
+}
+
+#[test]
+fn the_others_are_read_to_their_end_when_one_fails() {
+    let stream = r"
+record $1 1; state $1 1
+if [ $1 = users ]; then record users 2; touch FOLDER/failed; exit 1; fi
+await failed; record $1 2; state $1 2
+";
+    let connector = source("airbyte", "read: {parallelism: 2}\nstate: {format: stream}", stream);
+    let run = connector.run(&[open(json!({}), &bindings("incremental"), json!({}))]);
+    assert_ne!(run.code, 0);
+    assert!(run.last_words().contains("users"), "{}", run.last_words());
+    assert_transactions_are_whole(&run);
+    let documents: Vec<usize> = (0..4).map(|binding| run.documents(binding).len()).collect();
+    assert_eq!(documents, [1, 2, 2, 2], "what no state followed is not committed by others");
+}
+
+#[test]
+fn full_refreshes_side_by_side_end_as_they_do_alone() {
+    let stream = r"for id in 1 2 3; do record $1 $id; done";
+    let by_place = |name: &&str| {
+        let mut binding = airbyte(name, "full_refresh");
+        binding["collection"]["key"] = json!(["/_meta/row_id"]);
+        binding
+    };
+    let bindings: Vec<Value> = NAMES.iter().map(by_place).collect();
+    let connector = source("airbyte", "read: {parallelism: 3}", stream);
+    let first = connector.run(&[open(json!({}), &bindings, json!({}))]).succeeded();
+    assert_eq!(first.all("captured").len(), 12);
+    assert_transactions_are_whole(&first);
+    let again = connector.run(&[open(json!({}), &bindings, first.state(json!({})))]).succeeded();
+    assert_eq!(again.all("captured").len(), 0, "nothing has changed");
+    assert_eq!(processes(&connector), 8);
+}
+
+#[test]
+fn a_tap_that_keeps_bookmarks_is_read_side_by_side() {
+    let all = r#":; }
+all() {
+for name in users orders; do
+  if grep -o "\"tap_stream_id\":\"$name\".*" "$catalog" | grep -o '"selected":[a-z]*' | head -1 | grep -q true; then
+    touch "FOLDER/$name"; [ $name = users ] && echo '{"type":"STATE","value":{"bookmarks":{"users":{"c":0}},"currently_syncing":"users"}}'
+    await users; await orders
+    echo "{\"type\":\"RECORD\",\"stream\":\"$name\",\"record\":{\"id\":1}}"
+    echo "{\"type\":\"STATE\",\"value\":{\"bookmarks\":{\"$name\":{\"c\":1}},\"currently_syncing\":\"$name\"}}"
+  fi
+done
+"#;
+    let connector = source("singer", "read: {parallelism: 2}", all).variable("ALL", "1");
+    let stream = |name: &str| json!({"tap_stream_id": name, "stream": name, "key_properties": ["id"], "schema": {"properties": {"id": {"type": "integer"}}}, "metadata": []});
+    let catalog = json!({"streams": [stream("users"), stream("orders")]}).to_string();
+    std::fs::write(format!("{}/catalog.json", connector.folder_path()), catalog).expect("written");
+    let bindings = [singer("users", "INCREMENTAL"), singer("orders", "INCREMENTAL")];
+    let run = connector.run(&[open(json!({}), &bindings, json!({}))]).succeeded();
+    assert_eq!((run.documents(0).len(), run.documents(1).len(), processes(&connector)), (1, 1, 2));
+    let state = run.state(json!({}));
+    assert_eq!(state["bindingStateV1"]["users"]["state"], json!([{"c": 1}]));
+    assert_eq!(state["bindingStateV1"]["orders"]["state"], json!([{"c": 1}]));
+    assert_eq!(state["shared"][0]["bookmarks"], json!({}));
+}
