@@ -177,7 +177,7 @@ mod tests {
         for (changes, why) in [
             (json!({"provider": ""}), "it has no provider"),
             (json!({"authUrl": "x"}), "authUrl"),
-            (json!({"accessTokenBody": "{{#nope}}{{/nope}}"}), "accessTokenBody: "),
+            (json!({"accessTokenBody": "{{#urlencod}}{{/urlencod}}"}), "accessTokenBody: "),
             (json!({"accessTokenResponseMap": {"at": "{{#now_plus}}"}}), "accessTokenResponseMap.at: "),
         ] {
             let failure = consent(Some(&block(&changes)), None, json!({})).expect_err("it is wrong");

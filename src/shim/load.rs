@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::atf;
 use super::baked::Baked;
@@ -91,6 +92,8 @@ pub fn parse(text: &str) -> Result<Definition, String> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Definition::default());
     }
+    // What is no YAML at all is told first.
+    mistakes::read::<Value>(text)?;
     mistakes::read(text)
 }
 

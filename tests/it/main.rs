@@ -33,6 +33,7 @@ mod kill_matrix;
 mod last_words;
 mod mutations;
 mod oauth_consent;
+mod oauth_sealed;
 mod oauth_spec;
 mod out_of_memory;
 mod parallelism;

@@ -33,13 +33,13 @@ fn answer(stream: &mut impl Write, status: u16, body: &str) {
 }
 
 /// A provider that answers one token request, and gives what it was asked.
-struct Provider {
-    port: u16,
+pub(crate) struct Provider {
+    pub(crate) port: u16,
     asked: std::thread::JoinHandle<String>,
 }
 
 impl Provider {
-    fn answering(status: u16, body: &str) -> Self {
+    pub(crate) fn answering(status: u16, body: &str) -> Self {
         let body = body.to_owned();
         Self::serving(move |mut stream| {
             let asked = request(&mut stream);
@@ -58,14 +58,14 @@ impl Provider {
 const SCHEMA: &str = r#"{"type":"object","required":["shop"],"properties":{"shop":{"type":"string"}}}"#;
 
 /// A capture whose connector has the block.
-struct Capture {
-    folder: tempfile::TempDir,
+pub(crate) struct Capture {
+    pub(crate) folder: tempfile::TempDir,
     arguments: Vec<String>,
-    variables: Vec<(&'static str, String)>,
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 impl Capture {
-    fn new(block: &Value) -> Self {
+    pub(crate) fn new(block: &Value) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let at = folder.path().to_str().expect("UTF-8").to_owned();
         let spec = format!(r#"{{"type":"SPEC","spec":{{"connectionSpecification":{SCHEMA}}}}}"#);
@@ -92,7 +92,7 @@ impl Capture {
         Self { folder, arguments: arguments.map(str::to_owned).to_vec(), variables: Vec::new() }
     }
 
-    fn with(mut self, arguments: &[&str]) -> Self {
+    pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
@@ -110,7 +110,7 @@ impl Capture {
     }
 
     /// Starts it, and consents with these parameters; `STATE` in them stands for the state.
-    fn consent(&self, parameters: &str) -> Run {
+    pub(crate) fn consent(&self, parameters: &str) -> Run {
         let mut child = self.command().arg("--no-browser").spawn().expect("it starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let mut said = String::new();
@@ -145,7 +145,7 @@ fn ended(child: Child, mut stderr: impl Read, mut said: String) -> Run {
     Run::of(output)
 }
 
-fn block(port: u16, changes: &Value) -> Value {
+pub(crate) fn block(port: u16, changes: &Value) -> Value {
     let mut block = json!({
         "provider": "acme",
         "authUrlTemplate": "https://{{{config.shop}}}.example.com/authorize?client_id={{{client_id}}}&code_challenge={{{code_challenge}}}&state={{#urlencode}}{{{state}}}{{/urlencode}}&redirect_uri={{#urlencode}}{{{redirect_uri}}}{{/urlencode}}",
@@ -159,7 +159,7 @@ fn block(port: u16, changes: &Value) -> Value {
     block
 }
 
-const TOKEN: &str = r#"{"data":{"token":"t0ken"},"expires_in":3600}"#;
+pub(crate) const TOKEN: &str = r#"{"data":{"token":"t0ken"},"expires_in":3600}"#;
 
 #[test]
 fn consent_becomes_credentials() {

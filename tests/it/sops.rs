@@ -16,7 +16,7 @@ esac
 "#;
 
 /// Validates a capture with this config file, with these variables: how it went, and what upstream saw.
-fn validated(config: &str, variables: &[(&str, &str)]) -> (Run, Option<Value>) {
+pub(crate) fn validated(config: &str, variables: &[(&str, &str)]) -> (Run, Option<Value>) {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path().to_str().expect("UTF-8");
     let shim =
@@ -40,11 +40,11 @@ fn validated(config: &str, variables: &[(&str, &str)]) -> (Run, Option<Value>) {
     (run, seen.map(|text| serde_json::from_str(&text).expect("JSON")))
 }
 
-fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     std::fs::read_to_string(repository("fixtures/sops").join(name)).expect("a fixture")
 }
 
-fn key() -> String {
+pub(crate) fn key() -> String {
     repository("fixtures/sops/key.txt").to_str().expect("UTF-8").to_owned()
 }
 

@@ -98,10 +98,11 @@ pub async fn run(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(), Fail
     consented(&attempt, &parameters)?;
     let request = attempt.token_request(&parameters).map_err(wrong)?;
     let answer = apart(shutdown, move || exchange(&request)).await??;
-    let mut credentials = config::constants(&schema, &block.provider);
+    let public = config::constants(&schema, &block.provider);
+    let mut credentials = public.clone();
     credentials.extend(attempt.credentials(&answer).map_err(|why| Failure::new(Cause::Upstream, why))?);
     if let Some(target) = target {
-        return target.write(credentials);
+        return target.write(credentials, &public);
     }
     let mut output = Output::stdout();
     output.json(&credentials)?;

@@ -1,43 +1,41 @@
 //! Config files that sops encrypted, as Flow reads them (flow-protocol.md, section 6).
 //!
 //! The `sops` program decrypts where it is in PATH, since it knows every kind of key; without it, age
-//! keys are known here ([`age`]), with values ([`value`]) and their checksum ([`tree`]). Errors name
-//! the file and the place, never a value.
+//! keys are known here ([`age`]), with values ([`value`]) and their checksum ([`tree`], and [`seal`]
+//! for one that is changed). Errors name the file and the place, never a value.
 
 mod age;
+mod edit;
+mod seal;
 mod tree;
 mod value;
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::yaml::wrong;
+pub(super) use self::edit::Editable;
 use crate::env;
 use crate::failure::Failure;
 
 /// The config in the clear, without its `sops` stanza and the suffix of encrypted names. A config that
 /// is not encrypted stays as it is.
 pub(super) fn open(config: Value, file: &Path) -> Result<Value, Failure> {
-    let stanza = config.get("sops").filter(|sops| !sops.is_null()).cloned();
-    let Some(stanza) = stanza else { return Ok(config) };
-    let program =
-        std::env::split_paths(&env::path()).map(|place| place.join("sops")).find(|path| path.is_file());
-    let opened = if let Some(program) = program {
-        by_program(&program, &config)
-    } else {
-        age::data_key(&stanza).and_then(|key| tree::decrypt(&config, &stanza, &key))
-    };
-    let mut opened = opened.map_err(|why| wrong(file, why))?;
-    if let Some(members) = opened.as_object_mut() {
-        members.shift_remove("sops");
+    if config.get("sops").is_none_or(Value::is_null) {
+        return Ok(config);
     }
-    if let Some(suffix) = stanza["encrypted_suffix"].as_str().filter(|suffix| !suffix.is_empty()) {
-        strip(&mut opened, suffix);
+    let Editable { mut opened, suffix, .. } = Editable::open(config, file)?;
+    if let Some(suffix) = suffix {
+        strip(&mut opened, &suffix);
     }
     Ok(opened)
+}
+
+/// The `sops` program, where it is there.
+fn program() -> Option<PathBuf> {
+    std::env::split_paths(&env::path()).map(|place| place.join("sops")).find(|path| path.is_file())
 }
 
 fn by_program(program: &Path, config: &Value) -> Result<Value, String> {

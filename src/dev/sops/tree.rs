@@ -8,13 +8,14 @@ use subtle::ConstantTimeEq;
 use super::value;
 
 /// Which names mean that what is below them is encrypted.
-enum Rule {
+pub(super) enum Rule {
     Suffix(String, bool),
     Pattern(Box<regex::Regex>, bool),
 }
 
 impl Rule {
-    fn of(stanza: &Value) -> Result<Self, String> {
+    /// The rule of a file's stanza.
+    pub(super) fn of(stanza: &Value) -> Result<Self, String> {
         for (name, matching) in [("encrypted", true), ("unencrypted", false)] {
             if let Some(suffix) =
                 stanza[format!("{name}_suffix")].as_str().filter(|suffix| !suffix.is_empty())
@@ -32,7 +33,8 @@ impl Rule {
         Ok(Rule::Suffix("_unencrypted".to_owned(), false))
     }
 
-    fn encrypts(&self, path: &[String]) -> bool {
+    /// Whether what stands at a path of names is encrypted.
+    pub(super) fn encrypts(&self, path: &[String]) -> bool {
         match self {
             Rule::Suffix(suffix, matching) => path.iter().any(|name| name.ends_with(suffix)) == *matching,
             Rule::Pattern(pattern, matching) => path.iter().any(|name| pattern.is_match(name)) == *matching,
@@ -74,7 +76,8 @@ pub(super) fn decrypt(config: &Value, stanza: &Value, key: &[u8; 32]) -> Result<
     }
 }
 
-fn hexadecimal(byte: u8) -> [u8; 2] {
+/// The digits of a byte, as the checksum has them.
+pub(super) fn hexadecimal(byte: u8) -> [u8; 2] {
     let digits = b"0123456789ABCDEF";
     [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]
 }

@@ -7,6 +7,7 @@ use aes_gcm::aes::Aes256;
 use aes_gcm::{AeadInPlace, AesGcm, KeyInit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::Value;
 
 type Cipher = AesGcm<Aes256, U32>;
@@ -32,6 +33,25 @@ pub(super) fn decrypt(text: &str, key: &[u8; 32], path: &str) -> Result<(Value, 
         )
         .map_err(|_| "was changed, or moved, after it was encrypted")?;
     Ok((typed(&data, part("type")?)?, data))
+}
+
+/// A value as sops writes it, sealed to its path. The error says why it cannot be.
+pub(super) fn encrypt(value: &Value, key: &[u8; 32], path: &str) -> Result<String, String> {
+    let kind = match value {
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        _ => "str",
+    };
+    let failed = || format!("{path} cannot be encrypted");
+    let mut data = bytes(value).ok_or_else(failed)?;
+    let mut nonce = [0; 32];
+    SystemRandom::new().fill(&mut nonce).map_err(|_| "there is no randomness to be had".to_owned())?;
+    let tag = Cipher::new(GenericArray::from_slice(key))
+        .encrypt_in_place_detached(GenericArray::from_slice(&nonce), path.as_bytes(), &mut data)
+        .map_err(|_| failed())?;
+    let [data, nonce, tag] = [data.as_slice(), &nonce, tag.as_slice()].map(|part| STANDARD.encode(part));
+    Ok(format!("ENC[AES256_GCM,data:{data},iv:{nonce},tag:{tag},type:{kind}]"))
 }
 
 fn typed(data: &[u8], kind: &str) -> Result<Value, &'static str> {

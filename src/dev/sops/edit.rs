@@ -1,0 +1,106 @@
+//! A config file that sops encrypted, opened to be changed and closed again for the same people.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::seal::{self, Before};
+use super::{age, by_program, program, tree};
+use crate::dev::yaml::wrong;
+use crate::failure::Failure;
+
+/// The exit code with which sops says that an edit changed nothing.
+const UNCHANGED: i32 = 200;
+
+/// An encrypted file, opened.
+pub(in crate::dev) struct Editable {
+    file: PathBuf,
+    sealed: Value,
+    /// In the clear, without its `sops` stanza, with the names of the file.
+    pub(in crate::dev) opened: Value,
+    /// The end of the names of what is encrypted; `None` where another rule says what is.
+    pub(in crate::dev) suffix: Option<String>,
+    by: By,
+}
+
+/// Who can encrypt it again.
+enum By {
+    Program(PathBuf),
+    Key([u8; 32]),
+}
+
+impl std::fmt::Debug for Editable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Editable").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Editable {
+    /// Opens a config that has a `sops` stanza.
+    pub(in crate::dev) fn open(config: Value, file: &Path) -> Result<Self, Failure> {
+        let stanza = &config["sops"];
+        let opened = match program() {
+            Some(program) => by_program(&program, &config).map(|opened| (opened, By::Program(program))),
+            None => age::data_key(stanza)
+                .and_then(|key| Ok((tree::decrypt(&config, stanza, &key)?, By::Key(key)))),
+        };
+        let (mut opened, by) = opened.map_err(|why| wrong(file, why))?;
+        if let Some(members) = opened.as_object_mut() {
+            members.shift_remove("sops");
+        }
+        let suffix = stanza["encrypted_suffix"].as_str().filter(|suffix| !suffix.is_empty());
+        let suffix = suffix.map(str::to_owned);
+        Ok(Self { file: file.to_owned(), sealed: config, opened, suffix, by })
+    }
+
+    /// Encrypts this in place of what was opened. `text` writes a config in the file's language, and
+    /// `replace` puts a text in place of the file.
+    pub(in crate::dev) fn close(
+        self,
+        changed: &Value,
+        text: impl Fn(&Value) -> Result<String, Failure>,
+        replace: impl Fn(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match &self.by {
+            By::Program(program) => {
+                edited(program, &self.file, &text(changed)?).map_err(|why| wrong(&self.file, why))
+            }
+            By::Key(key) => {
+                let before = Before { sealed: &self.sealed, opened: &self.opened };
+                // sops writes whole seconds.
+                let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let sealed = seal::encrypt(changed, &before, key, &now);
+                let sealed = sealed.map_err(|why| wrong(&self.file, why))?;
+                replace(&text(&sealed)?)
+            }
+        }
+    }
+}
+
+/// Has sops edit the file, with an editor that puts in what stands on its stdin: so the clear text is in
+/// no argument and in no file but that which sops makes itself.
+fn edited(program: &Path, file: &Path, text: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot be encrypted: {}: {error}", program.display());
+    let mut child = Command::new(program)
+        .arg(file)
+        .env("EDITOR", "tee")
+        .env_remove("SOPS_EDITOR")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that fails early does not read; its exit says why.
+        let _ = std::io::Write::write_all(&mut stdin, text.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    if output.status.success() || output.status.code() == Some(UNCHANGED) {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");
+    Err(format!("cannot be encrypted; sops says: {said}"))
+}
