@@ -5,9 +5,11 @@
 //! survives in a newer one, and nulls inside are kept, which they are not in objects
 //! (flow-protocol.md, 3.2; docs/state.md). Checkpoints are merge patches that name what changed and
 //! nothing else, so shards of one capture do not overwrite each other. States in other layouts are
-//! for `takeover`.
+//! for `takeover`. `binding` is the part of one binding, `kept` the form of what upstream wrote.
 
 mod apart;
+mod binding;
+mod kept;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +17,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub(super) use self::apart::shared_member;
+use self::binding::{BindingState, StoredBinding};
+use self::kept::{close, first, push_key, push_wrapped};
 use super::protocol::{StateUpdate, StoredState, Unnamed};
 use super::takeover::{self, Foreign};
 use crate::failure::{Cause, Failure};
@@ -35,36 +39,6 @@ pub struct CaptureState {
     removed: Vec<String>,
 }
 
-/// The state of one binding.
-#[derive(Debug, Default)]
-pub(super) struct BindingState {
-    /// Flow's key for it.
-    key: String,
-    /// Whether Flow holds an entry of it: a binding that was added or backfilled has none.
-    known: bool,
-    /// From which row id on the next session counts.
-    row_id: u64,
-    row_id_changed: bool,
-    /// Upstream's state of the stream; `None` before the first.
-    upstream: Kept,
-    /// What [`super::refresh`] keeps of a full refresh.
-    refresh: Kept,
-    /// When the stream was last read to its end, as RFC 3339 has it.
-    read_at: Option<String>,
-    read_at_changed: bool,
-    /// An entry in another layout, until it is taken over.
-    pub(super) foreign: Option<Box<RawValue>>,
-    /// Members of an older layout that the next patch removes.
-    removed: Vec<String>,
-}
-
-/// A JSON text that sits in an array of one element.
-#[derive(Debug, Default)]
-struct Kept {
-    text: Option<Box<RawValue>>,
-    changed: bool,
-}
-
 /// The state as Flow hands it over. Every member may be missing.
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -73,17 +47,6 @@ struct Stored<'a> {
     bindings: Option<BTreeMap<String, Option<&'a RawValue>>>,
     #[serde(borrow)]
     shared: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct StoredBinding<'a> {
-    row_id: Option<u64>,
-    #[serde(borrow)]
-    state: Option<Vec<&'a RawValue>>,
-    #[serde(borrow)]
-    refresh: Option<Vec<&'a RawValue>>,
-    read_at: Option<String>,
 }
 
 impl CaptureState {
@@ -255,108 +218,6 @@ impl CaptureState {
     }
 }
 
-impl BindingState {
-    fn open(key: &str, entry: Option<&RawValue>) -> serde_json::Result<Self> {
-        let mut binding = Self { key: key.to_owned(), ..Self::default() };
-        let Some(entry) = entry else { return Ok(binding) };
-        binding.known = true;
-        if takeover::is_foreign_entry(entry) {
-            binding.foreign = Some(entry.to_owned());
-            return Ok(binding);
-        }
-        let stored: StoredBinding<'_> = serde_json::from_str(entry.get())?;
-        binding.row_id = stored.row_id.unwrap_or(0);
-        binding.upstream.text = first(stored.state);
-        binding.refresh.text = first(stored.refresh);
-        binding.read_at = stored.read_at;
-        Ok(binding)
-    }
-
-    /// Goes on from what another program kept; the next patch writes it in our layout.
-    pub(super) fn take_over(&mut self, row_id: u64, upstream: Option<Box<RawValue>>, removed: Vec<String>) {
-        self.known = true;
-        (self.row_id, self.row_id_changed) = (row_id, true);
-        self.upstream = Kept { text: upstream, changed: true };
-        self.removed = removed;
-    }
-
-    fn has_changed(&self) -> bool {
-        self.row_id_changed
-            || self.upstream.changed
-            || self.refresh.changed
-            || self.read_at_changed
-            || !self.removed.is_empty()
-    }
-
-    fn write_patch(&mut self, patch: &mut String) {
-        push_key(patch, &self.key);
-        patch.push('{');
-        for name in self.removed.drain(..) {
-            patch.push_str(&name);
-            patch.push_str(":null,");
-        }
-        if std::mem::take(&mut self.row_id_changed) {
-            patch.push_str("\"rowId\":");
-            patch.push_str(itoa::Buffer::new().format(self.row_id));
-            patch.push(',');
-        }
-        self.upstream.write_patch(patch, "state");
-        self.refresh.write_patch(patch, "refresh");
-        if std::mem::take(&mut self.read_at_changed) {
-            push_key(patch, "readAt");
-            patch.push_str(&serde_json::to_string(&self.read_at).unwrap_or_default());
-            patch.push(',');
-        }
-        close(patch);
-        patch.push(',');
-    }
-}
-
-impl Kept {
-    fn set(&mut self, text: Option<Box<RawValue>>) {
-        let same = match (&self.text, &text) {
-            (Some(old), Some(new)) => old.get() == new.get(),
-            (None, None) => true,
-            _ => false,
-        };
-        self.changed |= !same;
-        self.text = text;
-    }
-
-    fn write_patch(&mut self, patch: &mut String, name: &str) {
-        if std::mem::take(&mut self.changed) {
-            push_key(patch, name);
-            push_wrapped(patch, self.text.as_deref());
-            patch.push(',');
-        }
-    }
-}
-
-fn push_key(patch: &mut String, key: &str) {
-    // A string is always JSON.
-    patch.push_str(&serde_json::to_string(key).unwrap_or_default());
-    patch.push(':');
-}
-
-/// Ends an object whose members each left a comma.
-fn close(patch: &mut String) {
-    if patch.ends_with(',') {
-        patch.pop();
-    }
-    patch.push('}');
-}
-
-/// An empty array stands for no state: unlike null it says the same in a patch and in a state.
-fn push_wrapped(patch: &mut String, state: Option<&RawValue>) {
-    patch.push('[');
-    patch.push_str(state.map_or("", RawValue::get));
-    patch.push(']');
-}
-
-fn first(wrapped: Option<Vec<&RawValue>>) -> Option<Box<RawValue>> {
-    wrapped.and_then(|wrapped| wrapped.first().copied().map(ToOwned::to_owned))
-}
-
 pub(super) fn unreadable(error: &serde_json::Error) -> Failure {
     Failure::new(
         Cause::Config,
@@ -369,132 +230,4 @@ pub(super) fn unreadable(error: &serde_json::Error) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn raw(text: &str) -> Box<RawValue> {
-        RawValue::from_string(text.to_owned()).expect("JSON")
-    }
-
-    fn opened(json: &str, keys: &[&str]) -> CaptureState {
-        let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
-        CaptureState::open(json.as_bytes(), &keys).expect("a state")
-    }
-
-    fn patch(state: &mut CaptureState) -> String {
-        String::from_utf8(state.patch()).expect("UTF-8")
-    }
-
-    #[test]
-    fn a_patch_names_what_changed_and_nothing_else() {
-        let mut state = opened("", &["users", "orders.v2"]);
-        assert_eq!(patch(&mut state), "{}");
-        state.set_row_id(1, 2);
-        state.update(StateUpdate {
-            shared: Some(raw(r#"{"a":null}"#)),
-            streams: vec![(0, Some(raw(r#"{"n":12345678901234567890123}"#)))],
-            ..StateUpdate::default()
-        });
-        assert_eq!(
-            patch(&mut state),
-            r#"{"bindingStateV1":{"users":{"state":[{"n":12345678901234567890123}]},"orders.v2":{"rowId":2,"state":[]}},"shared":[{"a":null}]}"#
-        );
-        state.update(StateUpdate {
-            streams: vec![(0, Some(raw(r#"{"n":12345678901234567890123}"#)))],
-            ..StateUpdate::default()
-        });
-        assert_eq!(patch(&mut state), "{}");
-        state.forget_upstream(0);
-        assert_eq!(patch(&mut state), r#"{"bindingStateV1":{"users":{"state":[]}}}"#);
-    }
-
-    #[test]
-    fn a_new_state_key_starts_anew_and_the_others_go_on() {
-        let json = r#"{"bindingStateV1":{"users":{"rowId":7,"state":[{"c":1}]},"orders":{"rowId":3,"state":[2]}},"shared":[{}]}"#;
-        let state = opened(json, &["users", "orders.v1"]);
-        let stored = state.stored();
-        assert_eq!(
-            stored.streams.iter().map(|s| s.map(RawValue::get)).collect::<Vec<_>>(),
-            [Some(r#"{"c":1}"#), None]
-        );
-        assert_eq!(stored.shared.map(RawValue::get), Some("{}"));
-    }
-
-    #[test]
-    fn every_empty_form_is_a_first_session() {
-        for json in
-            ["", "null", "{}", " { } ", r#"{"bindingStateV1":null}"#, r#"{"bindingStateV1":{"users":null}}"#]
-        {
-            let state = opened(json, &["users"]);
-            assert_eq!(state.row_id(0), 0, "{json}");
-            assert!(state.stored().streams[0].is_none());
-        }
-    }
-
-    #[test]
-    fn what_a_refresh_and_an_interval_keep_comes_back() {
-        let mut state = opened("", &["users"]);
-        state.set_refresh(0, Some(raw(r#"{"from":3}"#)));
-        state.set_read_at(0, "2024-05-01T00:00:00Z".to_owned());
-        let first = patch(&mut state);
-        assert_eq!(
-            first,
-            r#"{"bindingStateV1":{"users":{"refresh":[{"from":3}],"readAt":"2024-05-01T00:00:00Z"}}}"#
-        );
-        let mut again = opened(&first, &["users"]);
-        assert_eq!(again.refresh(0).map(RawValue::get), Some(r#"{"from":3}"#));
-        assert_eq!(again.read_at(0), Some("2024-05-01T00:00:00Z"));
-        again.set_refresh(0, None);
-        assert_eq!(patch(&mut again), r#"{"bindingStateV1":{"users":{"refresh":[]}}}"#);
-    }
-
-    #[test]
-    fn states_in_other_layouts_wait_to_be_taken_over() {
-        let json =
-            r#"{"bindingStateV1":{"users":{"rowId":1042,"state":{"type":"STREAM"}},"orders":{"rowId":3}}}"#;
-        let state = opened(json, &["users", "orders"]);
-        assert!(state.bindings[0].foreign.is_some() && state.bindings[1].foreign.is_none());
-        assert_eq!(state.row_id(1), 3);
-        let mut state = opened(r#"{"users":{"cursor":1},"shared":{}}"#, &["users"]);
-        assert!(state.foreign.is_some());
-        state.remove(vec!["\"users\"".to_owned(), "\"shared\"".to_owned()]);
-        state.bindings[0].take_over(0, Some(raw("1")), vec!["\"old\"".to_owned()]);
-        assert_eq!(
-            patch(&mut state),
-            r#"{"users":null,"bindingStateV1":{"users":{"old":null,"rowId":0,"state":[1]}},"shared":[]}"#
-        );
-        assert_eq!(patch(&mut state), "{}");
-    }
-
-    #[test]
-    fn what_is_shared_ends_when_every_binding_begins() {
-        let json = r#"{"bindingStateV1":{"users":{"rowId":7}},"shared":[{"lsn":1}]}"#;
-        let mut state = opened(json, &["users.v1"]);
-        assert!(state.stored().shared.is_none());
-        assert_eq!(patch(&mut state), r#"{"shared":[]}"#);
-        let mut state = opened(json, &["users", "orders"]);
-        assert_eq!(state.stored().shared.map(RawValue::get), Some(r#"{"lsn":1}"#));
-        assert_eq!(state.stored().fresh, [false, true]);
-        assert_eq!(patch(&mut state), "{}");
-        state.update(StateUpdate { shared: Some(raw("2")), ..StateUpdate::default() });
-        assert_eq!(patch(&mut state), r#"{"bindingStateV1":{"orders":{"state":[]}},"shared":[2]}"#);
-    }
-
-    #[test]
-    fn a_whole_state_ends_those_that_it_does_not_name() {
-        let json = r#"{"bindingStateV1":{"a":{"state":[1]},"b":{"state":[2]},"gone":{"state":[1]},"kept":{"state":[2]}}}"#;
-        let mut state = opened(json, &["a", "b"]);
-        let unnamed = Unnamed::DropWhole(|part| part.get() == "1");
-        state.update(StateUpdate { unnamed, ..StateUpdate::default() });
-        assert_eq!(patch(&mut state), r#"{"bindingStateV1":{"gone":{"state":[]},"a":{"state":[]}}}"#);
-        state.update(StateUpdate { unnamed: Unnamed::Drop, ..StateUpdate::default() });
-        assert_eq!(patch(&mut state), r#"{"bindingStateV1":{"b":{"state":[]}}}"#);
-    }
-
-    #[test]
-    fn broken_states_are_errors() {
-        for json in ["{", r#"{"bindingStateV1":3}"#, r#"{"bindingStateV1":{"users":{"rowId":-1}}}"#] {
-            assert!(CaptureState::open(json.as_bytes(), &["users".to_owned()]).is_err(), "{json}");
-        }
-    }
-}
+mod tests;

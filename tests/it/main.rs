@@ -23,6 +23,7 @@ mod corpus;
 mod crash_matrix;
 mod dependencies;
 mod diff;
+mod docs;
 mod documents;
 mod endings;
 mod gallery;
