@@ -131,7 +131,7 @@ impl UpstreamProtocol for Singer {
             StateFileAcks::Off => false,
             StateFileAcks::Auto => log_based::rereads_state(streams, discovered),
         };
-        if let Some(content) = state::join(state, streams).or_else(|| rewritten.then(|| b"{}".to_vec())) {
+        if let Some(content) = state::begin(state, streams).or_else(|| rewritten.then(|| b"{}".to_vec())) {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(PrivateFile { name: "state.json", content });
         }

@@ -1,5 +1,5 @@
 //! A real tap and a real PostgreSQL whose rows come, change and go while the shim is killed again and
-//! again: in the end each collection is its table, by INCREMENTAL and `FULL_TABLE`.
+//! again: in the end each collection is its table, by INCREMENTAL, LOG_BASED and FULL_TABLE.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::harness::{Connector, open, singer};
 const KILLS: usize = 50;
 /// A session prints about as many messages.
 const MESSAGES: usize = 60;
-const TABLES: [&str; 2] = ["grows", "whole"];
+const TABLES: [&str; 3] = ["grows", "moves", "whole"];
 
 /// One transaction: rows that come and change everywhere, and go where that can be seen.
 fn changes(round: usize, dice: &mut Dice) -> String {
@@ -59,13 +59,16 @@ fn real_collections_are_their_tables_after_any_number_of_crashes() {
              insert into crash_{table} select n, nextval('crash_versions') from generate_series(1, 30) as n"
         ));
     }
-    let mut bindings =
-        [singer("public-crash_grows", "INCREMENTAL"), singer("public-crash_whole", "FULL_TABLE")];
+    let mut bindings = [
+        singer("public-crash_grows", "INCREMENTAL"),
+        singer("public-crash_moves", "LOG_BASED"),
+        singer("public-crash_whole", "FULL_TABLE"),
+    ];
     bindings[0]["resourceConfig"]["replication_key"] = json!("version");
-    bindings[1]["collection"]["key"] = json!(["/_meta/row_id"]);
+    bindings[2]["collection"]["key"] = json!(["/_meta/row_id"]);
     let config = json!({
         "host": "127.0.0.1", "port": database.port, "user": "flow", "password": "flow-secret", "dbname": "shop",
-        "filter_schemas": "public",
+        "filter_schemas": "public", "logical_poll_total_seconds": 2,
     });
     let connector = Connector::new(&["run", "--shim", shim.to_str().expect("UTF-8")]);
 
