@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -18,7 +19,11 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log::start(env::get(env::LOG_LEVEL).and_then(|level| level.parse().ok()).unwrap_or(log::Level::Info));
-    match dispatch(cli) {
+    // Unwinding stops upstream and removes its config; what a panic says is logged by its hook.
+    let Ok(result) = catch_unwind(AssertUnwindSafe(|| dispatch(cli))) else {
+        return ExitCode::from(Cause::Internal.exit_code());
+    };
+    match result {
         Ok(code) => {
             log::tell_folded(true);
             ExitCode::from(code)

@@ -22,8 +22,11 @@ use super::workdir;
 
 /// Our own program, even where its file was replaced.
 const OURSELVES: &str = "/proc/self/exe";
-/// How often the warden looks again, for what was forked while it looked, or dies slowly.
+/// How often the warden looks at most, for what dies slowly.
 const LOOKS: u32 = 100;
+/// How often in a row it finds nothing before it ends: a process that is just being started has no
+/// environment for a moment, and so no mark.
+const QUIET_LOOKS: u32 = 10;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -62,6 +65,7 @@ pub fn watch(session: &str) {
     // An error of the pipe is its end, too.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let mark = format!("{session}.");
+    let mut quiet = 0;
     for _ in 0..LOOKS {
         let left: Vec<Process> = processes()
             .filter(|process| process.runs() && process.has_mark(|value| value.starts_with(&mark)))
@@ -71,7 +75,8 @@ pub fn watch(session: &str) {
             let _ = kill_process(process.id, Signal::KILL);
         }
         let folders = workdir::remove_abandoned(session);
-        if left.is_empty() && !folders {
+        quiet = if left.is_empty() && !folders { quiet + 1 } else { 0 };
+        if quiet == QUIET_LOOKS {
             return;
         }
         std::thread::sleep(PAUSE);
