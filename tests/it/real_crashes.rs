@@ -1,5 +1,5 @@
 //! A real tap and a real PostgreSQL whose rows come, change and go while the shim is killed again and
-//! again: in the end each collection is its table, by INCREMENTAL, LOG_BASED and FULL_TABLE.
+//! again: in the end each collection is its table, by INCREMENTAL, `LOG_BASED` and `FULL_TABLE`.
 
 use serde_json::{Value, json};
 
