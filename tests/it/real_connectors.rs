@@ -185,6 +185,35 @@ fn meltanolabs_tap_postgres_reads_tables_and_the_log() {
     postgres("tap-postgres-meltanolabs");
 }
 
+/// What Open warns of: after 30 s the tap confirms to the server what it has printed, whether or not
+/// anybody kept it, and the server forgets it. Sessions that are shorter lose nothing.
+#[test]
+fn meltanolabs_tap_postgres_forgets_what_it_printed_longer_ago() {
+    let shim = "tap-postgres-meltanolabs";
+    let Some(_) = installed(shim) else { return };
+    let Some(database) = Postgres::start() else { return };
+    let port = format!("port: {}", database.port);
+    let short = Capture::of(shim, &[("port: 54329", &port)]);
+    let long = Capture::of(
+        shim,
+        &[
+            ("port: 54329", port.as_str()),
+            ("replication_max_run_seconds: 25", "replication_max_run_seconds: 90"),
+            ("replication_idle_exit_seconds: 2", "replication_idle_exit_seconds: 45"),
+        ],
+    );
+    let before = short.session(&json!({})).state();
+    let changed = |run: &Run, id: i64| ids(&run.documents("stock")).contains(&id);
+    database.execute("update stock set quantity = 11 where id = 1");
+    assert!(changed(&short.session(&before), 1));
+    assert!(changed(&short.session(&before), 1), "what was not committed comes again");
+    database.execute("update stock set quantity = 33 where id = 3");
+    let session = long.session(&before);
+    assert!(changed(&session, 3));
+    assert!(session.said().contains("replication_max_run_seconds"), "it was warned of: {}", session.said());
+    assert!(!changed(&short.session(&before), 3), "the server has forgotten it");
+}
+
 #[test]
 fn pipelinewise_tap_postgres_reads_tables_and_the_log() {
     postgres("tap-postgres-pipelinewise");
