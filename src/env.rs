@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place")]
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The shim's folder; the flag is `--shim`. Upstream gets it too, as an absolute path.
 pub const SHIM_DIR: &str = "FLOW_SHIM_DIR";
@@ -61,4 +62,9 @@ pub fn get(name: &str) -> Option<String> {
 /// Where programs are looked up.
 pub fn path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"))
+}
+
+/// The file of this name in one of the places of [`path`], where there is one.
+pub fn program(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&path()).map(|place| place.join(name)).find(|path| path.is_file())
 }

@@ -29,17 +29,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::capture::protocol::StreamId;
 
     fn of(state: Value, source: Option<Value>) -> RefreshState {
-        let stream = BoundStream {
-            binding: 0,
-            id: StreamId { namespace: None, name: "a".to_owned() },
-            resource_config: json!({}),
-            key: Vec::new(),
-            schema: json!({}),
-            source_stream: source,
-        };
+        let stream = BoundStream { source_stream: source, ..BoundStream::bare(None, "a") };
         let stored =
             json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": "a"}, "stream_state": state}});
         super::state(&stream, &RawValue::from_string(stored.to_string()).expect("JSON"))

@@ -195,20 +195,11 @@ mod tests {
 
     use super::*;
     use crate::airbyte::state_file::join;
-    use crate::capture::protocol::{StoredState, StreamId};
+    use crate::capture::protocol::StoredState;
     use crate::shim::read::StateFormat;
 
     fn streams(ids: &[(Option<&str>, &str)]) -> Vec<BoundStream> {
-        ids.iter()
-            .map(|&(namespace, name)| BoundStream {
-                binding: 0,
-                id: StreamId { namespace: namespace.map(str::to_owned), name: name.to_owned() },
-                resource_config: json!({}),
-                key: Vec::new(),
-                schema: json!({}),
-                source_stream: None,
-            })
-            .collect()
+        ids.iter().map(|&(namespace, name)| BoundStream::bare(namespace, name)).collect()
     }
 
     /// Splits messages one after the other and joins what is kept.

@@ -99,21 +99,10 @@ fn unreadable() -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::capture::protocol::StreamId;
 
     fn streams(ids: &[(Option<&str>, &str)]) -> Vec<BoundStream> {
-        let stream = |&(namespace, name): &(Option<&str>, &str)| BoundStream {
-            binding: 0,
-            id: StreamId { namespace: namespace.map(str::to_owned), name: name.to_owned() },
-            resource_config: json!({}),
-            key: Vec::new(),
-            schema: json!({}),
-            source_stream: None,
-        };
-        ids.iter().map(stream).collect()
+        ids.iter().map(|&(namespace, name)| BoundStream::bare(namespace, name)).collect()
     }
 
     fn parts(

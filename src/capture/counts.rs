@@ -153,22 +153,10 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::super::protocol::StreamId;
     use super::*;
 
     fn streams() -> Vec<BoundStream> {
-        ["a", "b"]
-            .map(|name| BoundStream {
-                binding: 0,
-                id: StreamId { namespace: None, name: name.to_owned() },
-                resource_config: json!({}),
-                key: Vec::new(),
-                schema: json!({}),
-                source_stream: None,
-            })
-            .into()
+        ["a", "b"].map(|name| BoundStream::bare(None, name)).into()
     }
 
     fn of(streams: &[usize], record_count: Option<u64>) -> StateUpdate {

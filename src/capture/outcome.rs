@@ -94,10 +94,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
-    use serde_json::json;
-
     use super::super::event::ErrorReport;
-    use super::super::protocol::StreamId;
     use super::super::stderr::Tail;
     use super::*;
 
@@ -116,14 +113,7 @@ mod tests {
         ["users", "orders"]
             .into_iter()
             .zip(0..)
-            .map(|(name, binding)| BoundStream {
-                binding,
-                id: StreamId { namespace: None, name: name.to_owned() },
-                resource_config: json!({}),
-                key: Vec::new(),
-                schema: json!({}),
-                source_stream: None,
-            })
+            .map(|(name, binding)| BoundStream { binding, ..BoundStream::bare(None, name) })
             .collect()
     }
 

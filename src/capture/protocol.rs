@@ -96,6 +96,21 @@ pub struct BoundStream {
     pub source_stream: Option<Value>,
 }
 
+#[cfg(test)]
+impl BoundStream {
+    /// A stream of which nothing but its identity matters.
+    pub(crate) fn bare(namespace: Option<&str>, name: &str) -> Self {
+        Self {
+            binding: 0,
+            id: StreamId { namespace: namespace.map(str::to_owned), name: name.to_owned() },
+            resource_config: serde_json::json!({}),
+            key: Vec::new(),
+            schema: serde_json::json!({}),
+            source_stream: None,
+        }
+    }
+}
+
 /// What a resource config says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {

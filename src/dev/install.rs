@@ -54,7 +54,7 @@ pub fn install(options: InstallOptions) -> Result<(), Failure> {
     }
     let python = interpreter()?;
     tracing::info!("making {} with {}", venv.display(), python.display());
-    if let Some(uv) = find("uv") {
+    if let Some(uv) = env::program("uv") {
         run(
             "making the environment",
             Command::new(&uv).arg("venv").arg("--python").arg(&python).arg(&venv),
@@ -81,7 +81,7 @@ pub fn install(options: InstallOptions) -> Result<(), Failure> {
 fn interpreter() -> Result<PathBuf, Failure> {
     INTERPRETERS
         .iter()
-        .filter_map(|name| find(name))
+        .filter_map(|name| env::program(name))
         .find(|python| version(python) >= Some(OLDEST))
         .ok_or_else(|| {
             let (major, minor) = OLDEST;
@@ -95,10 +95,6 @@ fn version(python: &Path) -> Option<(u32, u32)> {
     let text = String::from_utf8(output.stdout).ok()?;
     let (major, minor) = text.trim().split_once(' ')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&env::path()).map(|place| place.join(program)).find(|path| path.is_file())
 }
 
 /// Runs one step in the shim's folder, so that relative paths in requirements.txt hold.

@@ -13,3 +13,4 @@ pub(crate) mod scan;
 pub mod schema;
 pub mod shape;
 pub mod text;
+mod type_name;

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::type_name::type_name;
+
 /// Deeper references than this are taken for circles.
 const DEPTH: usize = 24;
 /// Formats that Flow knows and that say something about a column.
@@ -203,7 +205,8 @@ fn own(keywords: &Map<String, Value>, inner: &impl Fn(&Value) -> Shape) -> Shape
         names => list(names).filter_map(|name| name.as_str().map(str::to_owned)).collect(),
     };
     if types.is_empty() {
-        types = list(of("enum")).chain(keywords.get("const")).map(type_of).collect();
+        types =
+            list(of("enum")).chain(keywords.get("const")).map(|value| type_name(value).to_owned()).collect();
     }
     if types.is_empty() && (!members.is_empty() || others.is_some()) {
         types.insert("object".to_owned());
@@ -219,19 +222,6 @@ fn own(keywords: &Map<String, Value>, inner: &impl Fn(&Value) -> Shape) -> Shape
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
-}
-
-fn type_of(value: &Value) -> String {
-    let name = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]

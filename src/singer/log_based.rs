@@ -69,17 +69,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::capture::protocol::StreamId;
     use crate::singer::catalog;
 
     fn bound(name: &str, method: &str) -> BoundStream {
         BoundStream {
-            binding: 0,
-            id: StreamId { namespace: None, name: name.to_owned() },
             resource_config: json!({"tap_stream_id": name, "replication_method": method}),
-            key: Vec::new(),
-            schema: json!({}),
-            source_stream: None,
+            ..BoundStream::bare(None, name)
         }
     }
 

@@ -70,14 +70,7 @@ mod tests {
         let found: Vec<DiscoveredStream> = entries.iter().cloned().filter_map(discovered).collect();
         let streams: Vec<BoundStream> = found
             .iter()
-            .map(|found| BoundStream {
-                binding: 0,
-                id: found.id.clone(),
-                resource_config: json!({}),
-                key: Vec::new(),
-                schema: json!({}),
-                source_stream: None,
-            })
+            .map(|found| BoundStream { id: found.id.clone(), ..BoundStream::bare(None, "") })
             .collect();
         routes(&streams, &found).into_iter().map(|route| (route.name, route.stream)).collect()
     }

@@ -164,14 +164,7 @@ mod tests {
             .as_object_mut()
             .expect("an object")
             .extend(config.as_object().expect("an object").clone());
-        BoundStream {
-            binding: 0,
-            id: StreamId { namespace: None, name: name.to_owned() },
-            resource_config,
-            key: vec!["/id".to_owned()],
-            schema: json!({}),
-            source_stream: None,
-        }
+        BoundStream { resource_config, key: vec!["/id".to_owned()], ..BoundStream::bare(None, name) }
     }
 
     fn found(entries: &[Value]) -> Vec<DiscoveredStream> {

@@ -221,7 +221,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::capture::protocol::StreamId;
 
     #[test]
     fn only_bookmarks_of_bound_streams_can_be_kept_apart() {
@@ -242,17 +241,7 @@ mod tests {
     }
 
     fn streams(names: &[&str]) -> Vec<BoundStream> {
-        names
-            .iter()
-            .map(|&name| BoundStream {
-                binding: 0,
-                id: StreamId { namespace: None, name: name.to_owned() },
-                resource_config: json!({}),
-                key: Vec::new(),
-                schema: json!({}),
-                source_stream: None,
-            })
-            .collect()
+        names.iter().map(|name| BoundStream::bare(None, name)).collect()
     }
 
     /// What a tap gets back of a state; streams named in `anew` start anew.

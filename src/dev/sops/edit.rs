@@ -1,18 +1,14 @@
 //! A config file that sops encrypted, opened to be changed and closed again for the same people.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::seal::{self, Before};
-use super::{age, by_program, program, tree};
+use super::{age, program, tree};
 use crate::dev::yaml::wrong;
 use crate::failure::Failure;
-
-/// The exit code with which sops says that an edit changed nothing.
-const UNCHANGED: i32 = 200;
 
 /// An encrypted file, opened.
 pub(in crate::dev) struct Editable {
@@ -41,8 +37,8 @@ impl Editable {
     /// Opens a config that has a `sops` stanza.
     pub(in crate::dev) fn open(config: Value, file: &Path) -> Result<Self, Failure> {
         let stanza = &config["sops"];
-        let opened = match program() {
-            Some(program) => by_program(&program, &config).map(|opened| (opened, By::Program(program))),
+        let opened = match program::find() {
+            Some(sops) => program::decrypt(&sops, &config).map(|opened| (opened, By::Program(sops))),
             None => age::data_key(stanza)
                 .and_then(|key| Ok((tree::decrypt(&config, stanza, &key)?, By::Key(key)))),
         };
@@ -64,8 +60,8 @@ impl Editable {
         replace: impl Fn(&str) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         match &self.by {
-            By::Program(program) => {
-                edited(program, &self.file, &text(changed)?).map_err(|why| wrong(&self.file, why))
+            By::Program(sops) => {
+                program::edit(sops, &self.file, &text(changed)?).map_err(|why| wrong(&self.file, why))
             }
             By::Key(key) => {
                 let before = Before { sealed: &self.sealed, opened: &self.opened };
@@ -77,30 +73,4 @@ impl Editable {
             }
         }
     }
-}
-
-/// Has sops edit the file, with an editor that puts in what stands on its stdin: so the clear text is in
-/// no argument and in no file but that which sops makes itself.
-fn edited(program: &Path, file: &Path, text: &str) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("cannot be encrypted: {}: {error}", program.display());
-    let mut child = Command::new(program)
-        .arg(file)
-        .env("EDITOR", "tee")
-        .env_remove("SOPS_EDITOR")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that fails early does not read; its exit says why.
-        let _ = std::io::Write::write_all(&mut stdin, text.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(failed)?;
-    if output.status.success() || output.status.code() == Some(UNCHANGED) {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");
-    Err(format!("cannot be encrypted; sops says: {said}"))
 }

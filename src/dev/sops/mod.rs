@@ -1,23 +1,21 @@
 //! Config files that sops encrypted, as Flow reads them (flow-protocol.md, section 6).
 //!
-//! The `sops` program decrypts where it is in PATH, since it knows every kind of key; without it, age
-//! keys are known here ([`age`]), with values ([`value`]) and their checksum ([`tree`], and [`seal`]
+//! The `sops` program decrypts where it is in PATH ([`program`]), since it knows every kind of key;
+//! without it, age keys are known here ([`age`]), with values ([`value`]) and their checksum ([`tree`], and [`seal`]
 //! for one that is changed). Errors name the file and the place, never a value.
 
 mod age;
 mod edit;
+mod program;
 mod seal;
 mod tree;
 mod value;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use serde_json::Value;
 
 pub(super) use self::edit::Editable;
-use crate::env;
 use crate::failure::Failure;
 
 /// The config in the clear, without its `sops` stanza and the suffix of encrypted names. A config that
@@ -31,33 +29,6 @@ pub(super) fn open(config: Value, file: &Path) -> Result<Value, Failure> {
         strip(&mut opened, &suffix);
     }
     Ok(opened)
-}
-
-/// The `sops` program, where it is there.
-fn program() -> Option<PathBuf> {
-    std::env::split_paths(&env::path()).map(|place| place.join("sops")).find(|path| path.is_file())
-}
-
-fn by_program(program: &Path, config: &Value) -> Result<Value, String> {
-    let failed = |error: std::io::Error| format!("cannot be decrypted: {}: {error}", program.display());
-    let mut child = Command::new(program)
-        .args(["--decrypt", "--input-type", "json", "--output-type", "json", "/dev/stdin"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that fails early does not read; its exit says why.
-        let _ = stdin.write_all(config.to_string().as_bytes());
-    }
-    let output = child.wait_with_output().map_err(failed)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing").to_owned();
-        return Err(format!("cannot be decrypted; sops says: {said}"));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|_| "cannot be decrypted: sops printed no JSON".to_owned())
 }
 
 /// Takes the suffix off every name at any depth, encrypted or not.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::refs;
+use crate::json::type_name::type_name;
 
 /// A set of JSON types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,16 +46,7 @@ impl Types {
 
     /// The type of a value.
     pub fn of_value(value: &Value) -> Types {
-        let name = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "boolean",
-            Value::Number(number) if number.is_f64() => "number",
-            Value::Number(_) => "integer",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
-        Types::named(name).unwrap_or(Types::ANY)
+        Types::named(type_name(value)).unwrap_or(Types::ANY)
     }
 
     /// What a `type` keyword says. One that names something else than a type says nothing.
