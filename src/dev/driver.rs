@@ -258,15 +258,30 @@ fn sourced_schema(sourced: &SourcedSchema) -> Result<(), Failure> {
 
 /// The name of a message's only member.
 fn kind(response: &Response) -> Result<&'static str, Failure> {
+    // Taken apart, so that a member that is new is not forgotten.
+    let Response {
+        spec,
+        discovered,
+        validated,
+        applied,
+        opened,
+        captured,
+        checkpoint,
+        sourced_schema,
+        backfill_begin,
+        backfill_complete,
+    } = response;
     let members = [
-        ("spec", response.spec.is_some()),
-        ("discovered", response.discovered.is_some()),
-        ("validated", response.validated.is_some()),
-        ("applied", response.applied.is_some()),
-        ("opened", response.opened.is_some()),
-        ("captured", response.captured.is_some()),
-        ("checkpoint", response.checkpoint.is_some()),
-        ("sourcedSchema", response.sourced_schema.is_some()),
+        ("spec", spec.is_some()),
+        ("discovered", discovered.is_some()),
+        ("validated", validated.is_some()),
+        ("applied", applied.is_some()),
+        ("opened", opened.is_some()),
+        ("captured", captured.is_some()),
+        ("checkpoint", checkpoint.is_some()),
+        ("sourcedSchema", sourced_schema.is_some()),
+        ("backfillBegin", backfill_begin.is_some()),
+        ("backfillComplete", backfill_complete.is_some()),
     ];
     let mut set = members.iter().filter(|(_, set)| *set).map(|(name, _)| *name);
     match (set.next(), set.next()) {

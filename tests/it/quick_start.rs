@@ -93,3 +93,30 @@ fn documents_that_break_their_schema_are_named_and_fail_the_preview() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("/id") && said.contains("maximum") && said.contains("products"), "{said}");
 }
+
+#[test]
+fn a_refresh_that_truncates_is_previewed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, value: &Value| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, value.to_string()).expect("written");
+        file
+    };
+    let transcript = repository("shims/demo-airbyte/transcript");
+    let shim = json!({
+        "protocol": "airbyte", "command": ["flow-shim", "replay", transcript],
+        "streams": {"overrides": {"users": {"refresh": "truncate"}}},
+    });
+    write("shim.yaml", &shim);
+    let local =
+        json!({"command": ["flow-shim", "run", "--shim", folder.path()], "config": {"count": 25, "seed": 1}});
+    let resource = json!({"stream": "users", "syncMode": "full_refresh"});
+    let flow = json!({
+        "captures": {"a/b": {"endpoint": {"local": local}, "bindings": [{"resource": resource, "target": "a/users"}]}},
+        "collections": {"a/users": {"schema": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}, "key": ["/id"]}},
+    });
+    let file = write("flow.yaml", &flow);
+    let output = driver(&["preview", "--source", file.to_str().expect("UTF-8"), "--sessions", "1"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(of(&lines(&output), "a/users").len(), 25);
+}
