@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::json::schema::refs;
 use crate::log;
 
 /// Parts of names that tell a secret.
@@ -160,8 +161,8 @@ fn branches<'a>(root: &'a Value, schemas: &[&'a Value]) -> Vec<&'a Value> {
         for keyword in ["oneOf", "anyOf", "allOf", "if", "then", "else"] {
             open.extend(schema.get(keyword).into_iter().flat_map(one_or_list));
         }
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
-        open.extend(target.and_then(|pointer| root.pointer(pointer)));
+        let reference = schema.get("$ref").and_then(Value::as_str);
+        open.extend(reference.and_then(|reference| refs::target(root, reference)));
     }
     all
 }
@@ -170,7 +171,8 @@ fn one_or_list(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |list| list.iter().collect())
 }
 
-fn is_marked(schema: &Value) -> bool {
+/// Whether a schema marks its values as secret.
+pub fn is_marked(schema: &Value) -> bool {
     ["secret", "airbyte_secret", "writeOnly"]
         .iter()
         .any(|keyword| schema.get(keyword) == Some(&Value::Bool(true)))

@@ -9,6 +9,7 @@ use super::checks::compile;
 use super::resource;
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{CaptureSpec, Discovered, DiscoveredBinding, PROTOCOL_VERSION, Spec, Validated};
+use crate::json::pointer::to_path;
 
 fn wrong(what: impl Into<String>) -> Failure {
     Failure::new(Cause::Runtime, what)
@@ -80,11 +81,12 @@ fn resource_path(binding: &DiscoveredBinding, pointers: &[String]) -> Result<Vec
 
 /// What is wrong with a key, as far as plain `properties` tell: it may be described elsewhere too.
 fn wrong_key(schema: &Value, pointer: &str) -> Option<&'static str> {
-    let Some(steps) = pointer.strip_prefix('/') else { return Some("is not a JSON pointer") };
+    let Some(path) = to_path(pointer).filter(|path| !path.is_empty()) else {
+        return Some("is not a JSON pointer");
+    };
     let mut location = schema;
-    for step in steps.split('/') {
-        let name = step.replace("~1", "/").replace("~0", "~");
-        location = location.get("properties")?.get(&name)?;
+    for name in &path {
+        location = location.get("properties")?.get(name)?;
     }
     let is = |name: &str| match location.get("type") {
         Some(Value::String(only)) => only == name,

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::{Cause, Failure};
 use crate::flow::message::Binding;
+use crate::json::pointer::escape;
 
 /// How many violations are named.
 const NAMED: u64 = 10;
@@ -135,7 +136,7 @@ fn place(error: &jsonschema::ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
     match error.kind() {
         ValidationErrorKind::Required { property: Value::String(name) } => {
-            format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"))
+            format!("{path}/{}", escape(name))
         }
         _ => path.to_owned(),
     }

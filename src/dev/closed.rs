@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::json::pointer::escape;
+
 const UNIONS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 const BRANCHES: [&str; 2] = ["then", "else"];
 /// Deeper references are taken to be closed: they are recursive.
@@ -53,7 +55,6 @@ impl Walk<'_> {
     }
 
     fn open_in_map(&self, map: &Value, pointer: &str, depth: usize) -> Option<String> {
-        let escape = |name: &str| name.replace('~', "~0").replace('/', "~1");
         let map = map.as_object()?;
         map.iter().find_map(|(name, schema)| {
             self.open(schema, format!("{pointer}/{}", escape(name)), false, depth - 1)

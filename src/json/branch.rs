@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::schema::refs;
+
 /// Deeper references than this are taken for circles.
 const DEPTH: usize = 16;
 
@@ -13,7 +15,7 @@ const DEPTH: usize = 16;
 pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let mut at = schema;
     for _ in 0..DEPTH {
-        let target = at["$ref"].as_str().and_then(|target| root.pointer(target.strip_prefix('#')?));
+        let target = at["$ref"].as_str().and_then(|reference| refs::target(root, reference));
         let Some(target) = target else { break };
         at = target;
     }

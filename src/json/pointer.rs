@@ -2,9 +2,12 @@
 
 /// The pointer of a path of member names.
 pub fn from_path<S: AsRef<str>>(path: &[S]) -> String {
-    path.iter().fold(String::new(), |pointer, step| {
-        pointer + "/" + &step.as_ref().replace('~', "~0").replace('/', "~1")
-    })
+    path.iter().fold(String::new(), |pointer, step| pointer + "/" + &escape(step.as_ref()))
+}
+
+/// A member name as a pointer has it, without the slash.
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// The member names of a pointer; `None` where it is no pointer.

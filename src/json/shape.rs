@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::schema::refs;
 use super::type_name::type_name;
 
 /// Deeper references than this are taken for circles.
@@ -170,7 +171,7 @@ impl Shape {
 fn read(root: &Value, schema: &Value, depth: usize) -> Shape {
     let Some(keywords) = schema.as_object().filter(|_| depth < DEPTH) else { return Shape::default() };
     let inner = |schema: &Value| read(root, schema, depth + 1);
-    let target = schema["$ref"].as_str().and_then(|target| root.pointer(target.strip_prefix('#')?));
+    let target = schema["$ref"].as_str().and_then(|reference| refs::target(root, reference));
     let mut shape = own(keywords, &inner);
     if let Some(target) = target {
         shape = shape.and(inner(target));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::change::{Changes, Effect};
 use super::side::Side;
+use crate::capture::secrets::is_marked;
 use crate::dev::known::config_schema;
 use crate::json::schema::types::Types;
 use crate::json::{pointer, schema::types};
@@ -102,13 +103,9 @@ fn at(
             changes.add(Effect::Note, CONFIG, format!("{place} has {what}"));
         }
     }
-    if is_secret(before.schema) && !is_secret(now.schema) {
+    if is_marked(before.schema) && !is_marked(now.schema) {
         changes.add(Effect::Note, CONFIG, format!("{place} is no secret any more"));
     }
-}
-
-fn is_secret(schema: &Value) -> bool {
-    ["secret", "airbyte_secret", "writeOnly"].iter().any(|keyword| schema[*keyword] == json!(true))
 }
 
 struct Property<'a> {

@@ -1,10 +1,12 @@
 //! The endpoint config of a consent flow: what is given of it before, and the file that the
 //! credentials are put into afterwards.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::capture::secrets;
 use crate::dev::checks::compile;
 use crate::dev::{sops, yaml};
 use crate::failure::{Cause, Failure};
@@ -43,16 +45,28 @@ pub(super) fn constants(schema: &Value, provider: &str) -> Map<String, Value> {
     properties.filter_map(|(name, schema)| Some((name.clone(), schema.get("const")?.clone()))).collect()
 }
 
-/// Masks the values of a config that the schema calls secret.
+/// Masks the secrets of a config, as far as they are known to be some.
 pub(super) fn mask(schema: &Value, config: &mut Value, with: &str) {
-    let Some(members) = config.as_object_mut() else { return };
-    for (name, value) in members {
-        let declared = &schema["properties"][name];
-        if declared["secret"] == true || declared["writeOnly"] == true {
-            *value = with.into();
-        } else {
-            mask(declared, value, with);
+    let known: BTreeSet<String> =
+        secrets::secrets(schema, config).into_iter().map(|(_, text)| text).collect();
+    conceal(config, &known, with);
+}
+
+fn conceal(value: &mut Value, known: &BTreeSet<String>, with: &str) {
+    let is_secret = match value {
+        Value::Object(members) => {
+            return members.values_mut().for_each(|member| conceal(member, known, with));
         }
+        Value::Array(items) => return items.iter_mut().for_each(|item| conceal(item, known, with)),
+        // Of a URL the password alone is known.
+        Value::String(text) => {
+            known.contains(text) || text.contains("://") && known.iter().any(|known| text.contains(known))
+        }
+        Value::Number(number) => known.contains(&number.to_string()),
+        Value::Bool(_) | Value::Null => false,
+    };
+    if is_secret {
+        *value = with.into();
     }
 }
 
@@ -189,5 +203,26 @@ mod tests {
         let mut config = json!({"key": "k", "shop": "s"});
         mask(&schema, &mut config, "****");
         assert_eq!(config, json!({"key": "****", "shop": "s"}));
+    }
+
+    #[test]
+    fn secrets_in_branches_lists_and_urls_are_masked() {
+        let schema = json!({
+            "properties": {
+                "auth": {"oneOf": [{"properties": {"kind": {"const": "key"}, "pin": {"airbyte_secret": true}}}]},
+                "keys": {"items": {"$ref": "#/definitions/a%20key"}},
+            },
+            "definitions": {"a key": {"format": "password"}},
+        });
+        let mut config = json!({
+            "auth": {"kind": "key", "pin": 1234}, "keys": ["one", "two"], "api_token": "t0k", "shop": "s", "on": true,
+            "url": "https://me:hunter22@host/", "proxy": {"host": "h"},
+        });
+        mask(&schema, &mut config, "****");
+        let masked = json!({
+            "auth": {"kind": "key", "pin": "****"}, "keys": ["****", "****"], "api_token": "****", "shop": "s", "on": true,
+            "url": "****", "proxy": {"host": "h"},
+        });
+        assert_eq!(config, masked);
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::keywords::{Form, form};
+use crate::json::pointer::escape;
 
 /// Keywords whose schemas apply to the same place as the schema around them.
 const IN_PLACE: &[&str] = &["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"];
@@ -45,7 +46,7 @@ fn descend<'a>(schema: &'a Value, pointer: &mut String, visit: &mut impl FnMut(&
         pointer.push_str(keyword);
         if let Some(place) = place {
             pointer.push('/');
-            pointer.push_str(&place.replace('~', "~0").replace('/', "~1"));
+            pointer.push_str(&escape(&place));
         }
         descend(child, pointer, visit);
         pointer.truncate(length);
