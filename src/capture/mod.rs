@@ -60,7 +60,7 @@ pub mod supervisor;
 mod takeover;
 mod transform;
 pub mod tree;
-mod upstream_config;
+pub mod upstream_config;
 mod validate;
 pub mod warden;
 pub mod watchdog;

@@ -20,7 +20,6 @@ use crate::failure::{Cause, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
 use crate::flow::writer::Writer;
-use crate::json::merge_patch;
 use crate::oauth::spec::{self, Consent};
 use crate::shim::definition::Definition;
 
@@ -118,29 +117,25 @@ impl<P: UpstreamProtocol> Session<P> {
         Ok(Response { spec: Some(spec), ..Response::default() })
     }
 
-    /// The config schema that people see: the shim's, else upstream's, else one that takes any object,
-    /// patched.
-    async fn config_schema(&mut self) -> Result<Value, Failure> {
-        let mut schema = if let Some(schema) = &self.definition.config.schema {
-            schema.clone()
-        } else {
-            let spec = match &self.spec {
-                Some(spec) => spec,
-                None => self.spec.insert(self.protocol.spec(&self.upstream).await?),
-            };
-            spec.config_schema.clone().unwrap_or_else(|| json!({"type": "object"}))
-        };
-        if let Some(patch) = &self.definition.config.schema_patch {
-            merge_patch::apply(&mut schema, patch);
-        }
-        Ok(schema)
+    /// Upstream's specification, asked for once.
+    async fn spec(&mut self) -> Result<&UpstreamSpec, Failure> {
+        Ok(match &mut self.spec {
+            Some(spec) => spec,
+            none => none.insert(self.protocol.spec(&self.upstream).await?),
+        })
     }
 
-    /// The config schema that people see, with what consent adds to it.
+    /// The config schema that people see, with what consent adds to it. A source without a schema takes
+    /// any object.
     async fn consent(&mut self) -> Result<Consent, Failure> {
-        let schema = self.config_schema().await?;
-        if self.spec.is_none() && self.definition.oauth2.as_ref().is_some_and(|oauth2| oauth2 == "auto") {
-            self.spec = Some(self.protocol.spec(&self.upstream).await?);
+        let mut upstreams = None;
+        if self.definition.config.schema.is_none() {
+            let schema = self.spec().await?.config_schema.clone();
+            upstreams = schema.or_else(|| Some(json!({"type": "object"})));
+        }
+        let schema = self.definition.config.seen(upstreams).unwrap_or_default();
+        if self.definition.oauth2.as_ref().is_some_and(|oauth2| oauth2 == "auto") {
+            self.spec().await?;
         }
         let described = self.spec.as_ref().and_then(|spec| spec.consent_flow.as_ref());
         spec::consent(self.definition.oauth2.as_ref(), described, schema)

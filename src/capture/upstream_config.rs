@@ -48,17 +48,37 @@ pub(super) fn skips_interval(config: &[u8]) -> bool {
 /// Holds a config against the schema that people see, and brings it into upstream's shape. `upstream`
 /// is upstream's own schema, `None` where the shim's stands in for it.
 pub(super) fn to_upstream(
-    mut config: Value,
+    config: Value,
     seen: &Value,
     upstream: Option<&Value>,
     way: &Way,
 ) -> Result<Value, Failure> {
+    let config = completed(config, seen);
+    ConfigSchema::new(seen).validate(&config)?;
+    reshaped(config, seen, upstream, way)
+}
+
+/// The same of a config that may be one of another version, and is not held against the schema.
+pub fn to_upstream_unchecked(
+    config: Value,
+    seen: &Value,
+    upstream: Option<&Value>,
+    way: &Way,
+) -> Result<Value, Failure> {
+    reshaped(completed(config, seen), seen, upstream, way)
+}
+
+/// Without what Flow added, with the defaults that people see.
+fn completed(mut config: Value, seen: &Value) -> Value {
     if let Value::Object(members) = &mut config {
         members.shift_remove(SOPS);
         members.shift_remove(SKIP_INTERVAL);
     }
     defaults::fill(&mut config, seen);
-    ConfigSchema::new(seen).validate(&config)?;
+    config
+}
+
+fn reshaped(mut config: Value, seen: &Value, upstream: Option<&Value>, way: &Way) -> Result<Value, Failure> {
     if upstream.is_none() {
         tell(&defaults::remove_unknown(&mut config, seen));
     }

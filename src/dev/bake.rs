@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
+use super::known;
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Cause, Failure};
-use crate::flow::codec::Codec;
 use crate::shim::baked::{Baked, Identity};
 use crate::shim::command::CommandLine;
 use crate::shim::load;
-use crate::upstream::{self, Connector};
+use crate::upstream;
 
 /// Options of `bake`.
 #[derive(Debug, clap::Args)]
@@ -21,17 +21,9 @@ pub struct BakeOptions {
 
 /// Asks and keeps.
 pub async fn bake(options: &BakeOptions, shutdown: &Shutdown) -> Result<(), Failure> {
-    let mut shim = load::load(Some(&options.shim))?;
-    let argv = std::mem::take(&mut shim.definition.command);
-    let connector = Connector {
-        definition: shim.definition,
-        command: CommandLine { argv, folder: shim.folder.clone() },
-        baked: None,
-        limits: true,
-        codec: Codec::Json,
-        shutdown: shutdown.clone(),
-        encrypt: None,
-    };
+    let shim = load::load(Some(&options.shim))?;
+    let command = CommandLine { argv: shim.definition.command.clone(), folder: shim.folder.clone() };
+    let connector = known::connector(command, &shim.definition, shutdown);
     let program = connector.command.find()?;
     let (protocol, spec) = upstream::spec(&connector).await.map_err(|f| f.while_doing("spec"))?;
     let spec = serde_json::to_value(spec).map_err(|error| {

@@ -70,14 +70,16 @@ impl<'a> Driver<'a> {
         connector.process.send(&request(&spec)?)?;
         connector.process.close_stdin();
         let answer = connector.answer(doing).await?;
-        if let Some(more) = connector.receive().await? {
-            let more = kind(&more)?;
-            return Err(connector
-                .ends(broken(format!("{doing} was answered twice, the second time with {more}")))
-                .await);
-        }
-        connector.process.finish().await?;
+        connector.end_of_answers(doing).await?;
         Ok((spec, answer))
+    }
+
+    /// Asks for the spec alone.
+    pub(super) async fn spec(&self, task: &Task) -> Result<Spec, Failure> {
+        let (mut connector, spec) = self.start(task).await?;
+        connector.process.close_stdin();
+        connector.end_of_answers("spec").await?;
+        Ok(spec)
     }
 
     /// Opens a capture. The connector has answered Opened when this returns.
@@ -183,6 +185,17 @@ impl Connector<'_> {
     pub(super) async fn ends(&mut self, failure: Failure) -> Failure {
         self.process.stop().await;
         failure
+    }
+
+    /// Waits for the end of a connector that has answered.
+    async fn end_of_answers(&mut self, doing: &str) -> Result<(), Failure> {
+        if let Some(more) = self.receive().await? {
+            let more = kind(&more)?;
+            return Err(self
+                .ends(broken(format!("{doing} was answered twice, the second time with {more}")))
+                .await);
+        }
+        self.process.finish().await
     }
 
     async fn answer(&mut self, doing: &str) -> Result<Response, Failure> {

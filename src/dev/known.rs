@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 
 use crate::airbyte::Airbyte;
 use crate::capture::protocol::{UpstreamProtocol, UpstreamSpec};
+use crate::capture::secrets;
 use crate::capture::shutdown::Shutdown;
+use crate::capture::upstream_config::{Way, to_upstream_unchecked};
 use crate::failure::Failure;
 use crate::flow::codec::Codec;
-use crate::json::merge_patch;
+use crate::oauth::spec::consent;
 use crate::shim::command::CommandLine;
 use crate::shim::definition::{Definition, ProtocolName};
 use crate::singer::Singer;
@@ -64,36 +66,57 @@ impl Known {
         };
         let has = |name: &str| folder.join(name).is_file();
         let argv = ["flow-shim", "replay", &folder.to_string_lossy()].map(str::to_owned).to_vec();
-        let asked = Asked { spec: has(spec), config: has(discover).then(|| json!({})) };
-        let mut known = Self::ask(argv, None, definition, protocol, asked, shutdown).await?;
-        known.recording = Some(folder.to_owned());
+        let mut connector = connector(CommandLine { argv, folder: None }, definition, shutdown);
+        connector.definition.protocol = Some(protocol);
+        let mut known = Self { protocol, spec: None, streams: None, recording: Some(folder.to_owned()) };
+        if has(spec) {
+            known.ask_for_spec(&connector).await?;
+        }
+        if has(discover) {
+            known.ask_for_streams(&connector, &json!({})).await?;
+        }
         Ok(Some(known))
     }
 
-    /// Asks an upstream.
-    pub(super) async fn ask(
-        argv: Vec<String>,
-        folder: Option<PathBuf>,
-        definition: &Definition,
-        protocol: ProtocolName,
-        asked: Asked,
-        shutdown: &Shutdown,
-    ) -> Result<Self, Failure> {
-        let mut connector = connector(argv, folder, definition, shutdown);
+    /// Asks an upstream for its specification, and for its streams with an endpoint config, where there is
+    /// one.
+    pub(super) async fn asked(connector: &mut Connector, config: Option<&Value>) -> Result<Self, Failure> {
+        let protocol = upstream::protocol(connector).await?;
         connector.definition.protocol = Some(protocol);
-        let spec = if asked.spec {
-            Some(upstream::spec(&connector).await.map_err(|f| f.while_doing("spec"))?.1)
-        } else {
-            None
-        };
-        let streams = match &asked.config {
-            Some(config) => {
-                let streams = upstream::discover(&connector, protocol, config).await;
-                Some(streams.map_err(|f| f.while_doing("discover"))?)
-            }
-            None => None,
-        };
-        Ok(Self { protocol, spec, streams, recording: None })
+        let mut known = Self { protocol, spec: None, streams: None, recording: None };
+        known.ask_for_spec(connector).await?;
+        if let Some(config) = config {
+            let config = known.reshaped(&connector.definition, config)?;
+            known.ask_for_streams(connector, &config).await?;
+        }
+        Ok(known)
+    }
+
+    async fn ask_for_spec(&mut self, connector: &Connector) -> Result<(), Failure> {
+        let (_, spec) = upstream::spec(connector).await.map_err(|f| f.while_doing("spec"))?;
+        self.spec = Some(spec);
+        Ok(())
+    }
+
+    async fn ask_for_streams(&mut self, connector: &Connector, config: &Value) -> Result<(), Failure> {
+        let streams = upstream::discover(connector, self.protocol, config).await;
+        self.streams = Some(streams.map_err(|f| f.while_doing("discover"))?);
+        Ok(())
+    }
+
+    /// An endpoint config in upstream's own shape; both keep their secrets out of the log.
+    fn reshaped(&self, definition: &Definition, config: &Value) -> Result<Value, Failure> {
+        let spec = self.spec.as_ref();
+        let upstreams = spec.and_then(|spec| spec.config_schema.as_ref());
+        let described = spec.and_then(|spec| spec.consent_flow.as_ref());
+        let schema = definition.config.seen(upstreams.cloned()).unwrap_or_default();
+        let consent = consent(definition.oauth2.as_ref(), described, schema)?;
+        let seen = &consent.config_schema;
+        secrets::hide(seen, config);
+        let way = Way { consent: consent.moves, moves: definition.config.map.0.clone() };
+        let config = to_upstream_unchecked(config.clone(), seen, upstreams, &way)?;
+        secrets::hide(upstreams.unwrap_or(&Value::Null), &config);
+        Ok(config)
     }
 
     /// Where a resource config has its resource path.
@@ -115,15 +138,10 @@ impl Known {
 }
 
 /// An upstream that can be asked.
-pub(super) fn connector(
-    argv: Vec<String>,
-    folder: Option<PathBuf>,
-    definition: &Definition,
-    shutdown: &Shutdown,
-) -> Connector {
+pub(super) fn connector(command: CommandLine, definition: &Definition, shutdown: &Shutdown) -> Connector {
     Connector {
         definition: definition.clone(),
-        command: CommandLine { argv, folder },
+        command,
         baked: None,
         limits: true,
         codec: Codec::Json,
@@ -132,21 +150,7 @@ pub(super) fn connector(
     }
 }
 
-/// What an upstream is asked for.
-#[derive(Debug)]
-pub(super) struct Asked {
-    /// The specification.
-    pub(super) spec: bool,
-    /// The streams, with this config; `None` for not.
-    pub(super) config: Option<Value>,
-}
-
 /// The config schema that people see, before consent adds to it; `None` where it is not known.
 pub(super) fn config_schema(definition: &Definition, spec: Option<&UpstreamSpec>) -> Option<Value> {
-    let upstreams = || spec.and_then(|spec| spec.config_schema.clone());
-    let mut schema = definition.config.schema.clone().or_else(upstreams)?;
-    if let Some(patch) = &definition.config.schema_patch {
-        merge_patch::apply(&mut schema, patch);
-    }
-    Some(schema)
+    definition.config.seen(spec.and_then(|spec| spec.config_schema.clone()))
 }

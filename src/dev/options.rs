@@ -34,7 +34,11 @@ impl TaskOptions {
 
     /// A capture, with the upstream that these options ask for.
     pub(super) fn task(&self, catalog: &Catalog, name: &str, with_bindings: bool) -> Result<Task, Failure> {
-        let mut task = Task::load(catalog, name, with_bindings)?;
+        self.with_upstream(Task::load(catalog, name, with_bindings)?)
+    }
+
+    /// The capture, with the upstream that these options ask for in place of its own.
+    pub(super) fn with_upstream(&self, mut task: Task) -> Result<Task, Failure> {
         if let Some(transcript) = &self.replay {
             task.endpoint.program.replay(transcript)?;
         }

@@ -14,6 +14,7 @@ use super::read::{ReadSection, StateSection};
 use super::schema::{DocumentSection, SchemaSection};
 use super::streams::StreamsSection;
 use super::units::duration;
+use crate::json::merge_patch;
 
 /// A whole `shim.yaml`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -79,6 +80,18 @@ pub struct ConfigSection {
     /// after pair in the file's order.
     #[schemars(with = "BTreeMap<String, String>")]
     pub map: Moves,
+}
+
+impl ConfigSection {
+    /// The config schema that people see, before consent adds to it: the shim's own, else upstream's;
+    /// patched. `None` where neither is there.
+    pub fn seen(&self, upstreams: Option<Value>) -> Option<Value> {
+        let mut schema = self.schema.clone().or(upstreams)?;
+        if let Some(patch) = &self.schema_patch {
+            merge_patch::apply(&mut schema, patch);
+        }
+        Some(schema)
+    }
 }
 
 /// `timeouts:`

@@ -34,10 +34,14 @@ pub struct Shim {
 /// and command then come from the command line.
 pub fn load(folder: Option<&Path>) -> Result<Shim, Failure> {
     let places = [".", IN_IMAGE].map(PathBuf::from);
-    let found = || places.into_iter().find(|place| place.join(FILE).is_file() || atf::is_atf(place));
+    let found = || places.into_iter().find(|place| is_shim(place));
     let Some(folder) = existing(folder)?.or_else(found) else { return Ok(Shim::default()) };
-    let is_atf = atf::is_atf(&folder);
-    load_folder(folder, is_atf)
+    load_folder(folder, false)
+}
+
+/// Whether a folder holds a shim: a `shim.yaml`, or files of airbyte-to-flow's.
+pub fn is_shim(folder: &Path) -> bool {
+    folder.join(FILE).is_file() || atf::is_atf(folder)
 }
 
 /// The same for a call in airbyte-to-flow's own spelling: of this folder, else of the current one, and
@@ -57,12 +61,13 @@ fn existing(folder: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-fn load_folder(folder: PathBuf, is_atf: bool) -> Result<Shim, Failure> {
+/// `as_atf`: airbyte-to-flow's conventions count even where none of its files is.
+fn load_folder(folder: PathBuf, as_atf: bool) -> Result<Shim, Failure> {
     let folder = folder.canonicalize().unwrap_or(folder);
     let file = folder.join(FILE);
     let definition = if file.is_file() {
         read(&file)?
-    } else if is_atf {
+    } else if as_atf || atf::is_atf(&folder) {
         let tree = atf::tree(&folder)?;
         Definition::deserialize(tree).map_err(|error| {
             Failure::new(

@@ -215,6 +215,40 @@ fn installed_versions_are_asked() {
 }
 
 #[test]
+fn an_installed_upstream_gets_the_config_in_its_own_shape() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = json!({"type": "SPEC", "spec": {"connectionSpecification": {
+        "type": "object", "additionalProperties": false, "required": ["token"],
+        "properties": {"token": {"type": "string", "airbyte_secret": true}, "size": {"type": "integer", "default": 7}},
+    }}});
+    let catalog = json!({"type": "CATALOG", "catalog": {"streams": [stream("a", &json!({"id": {"type": "integer"}}), &json!({}))]}});
+    let source = "case $1 in\n\
+                  spec) cat \"$FLOW_SHIM_DIR/spec.json\" ;;\n\
+                  discover) cat \"$3\" >&2; grep -qF '{\"token\":\"hunter22\",\"size\":7}' \"$3\" && cat \"$FLOW_SHIM_DIR/catalog.json\" ;;\n\
+                  esac\n";
+    let shim = "protocol: airbyte\ncommand: [sh, FOLDER/source.sh]\nconfig:\n  schema: {type: object, properties: {login: {type: object}}}\n  \
+                map: {/token: /login/key}\n";
+    let flow = "captures:\n  a/b:\n    endpoint:\n      local:\n        command: [flow-shim, run, --shim, .]\n        \
+                config: {login: {key: hunter22}}\n";
+    write(
+        folder.path(),
+        &[
+            ("shim.yaml", shim.replace("FOLDER", &folder.path().display().to_string())),
+            ("test.flow.yaml", flow.to_owned()),
+            ("source.sh", source.to_owned()),
+            ("spec.json", spec.to_string()),
+            ("catalog.json", catalog.to_string()),
+        ],
+    );
+    let mut command = Command::new(program());
+    command.arg("diff").args([folder.path(), folder.path()]).arg("--installed").env_remove("FLOW_SHIM_DIR");
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("hunter22"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "nothing changes\n");
+}
+
+#[test]
 fn a_recorded_tap_equals_itself_and_is_no_source() {
     let tap = repository("shims/demo-singer");
     let (text, code) = diff(&tap, &tap, &[]);

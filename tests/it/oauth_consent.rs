@@ -277,6 +277,19 @@ fn a_dry_run_shows_all_but_the_secrets() {
     assert!(!run.text.contains("s3cret") && !run.text.contains("d3v"), "{}", run.text);
 }
 
+#[test]
+fn a_transcript_stands_in_for_upstream() {
+    let capture = Capture::new(&block(1, &json!({})));
+    let folder = capture.folder.path().to_owned();
+    let shim = std::fs::read_to_string(folder.join("shim.yaml")).expect("a shim");
+    let other = shim.replace("\"flow-shim\"", "\"no-such-program\"");
+    assert_ne!(shim, other);
+    std::fs::write(folder.join("shim.yaml"), other).expect("written");
+    let capture = capture.with(&["--dry-run", "--injected-values", r#"{"developer":"d3v"}"#]);
+    let run = capture.with(&["--replay", folder.to_str().expect("UTF-8")]).run().succeeded();
+    assert!(run.responses[0]["authUrl"].is_string());
+}
+
 /// A provider behind TLS, and the file with the authority that signed for it.
 fn tls_provider(folder: &std::path::Path) -> (Provider, String) {
     let authority_key = rcgen::KeyPair::generate().expect("a key");

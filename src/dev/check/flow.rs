@@ -41,10 +41,11 @@ fn capture(subject: &Subject<'_>, catalog: &Catalog, name: &str, report: &mut Re
     for binding in &task.bindings {
         bound(subject, name, binding, report);
     }
-    let endpoint = catalog.capture(name)?.need("endpoint")?;
-    let kind = ["local", "connector"].into_iter().find(|kind| endpoint.get(kind).is_some());
-    let Some(kind) = kind else { return Ok(()) };
-    let (config, file) = endpoint.need(kind)?.need("config")?.resolve()?;
+    let kind = match task.endpoint.program {
+        Program::Local { .. } => "local",
+        Program::Image { .. } => "connector",
+    };
+    let (config, file) = catalog.capture(name)?.need("endpoint")?.need(kind)?.need("config")?.resolve()?;
     let place = if file == subject.folder.join(FILE) {
         at().key("endpoint").key(kind).key("config")
     } else {

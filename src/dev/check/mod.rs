@@ -23,7 +23,7 @@ use crate::capture::shutdown::Shutdown;
 use crate::failure::{Cause, Failure};
 use crate::shim::baked::Baked;
 use crate::shim::definition::Definition;
-use crate::shim::{atf, load};
+use crate::shim::load;
 
 /// How findings are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -89,7 +89,7 @@ pub async fn check(options: &CheckOptions, shutdown: &Shutdown) -> Result<u8, Fa
 
 /// What the folder says; `None`, and a finding, where it cannot be read.
 fn definition(folder: &Path, report: &mut Report) -> Option<(Definition, Option<Baked>)> {
-    if !folder.join(load::FILE).is_file() && !atf::is_atf(folder) {
+    if !load::is_shim(folder) {
         let what = "there is no shim.yaml, and no file of airbyte-to-flow's";
         report.error(Place::of(load::FILE), what, "make a folder with `flow-shim new`");
         return None;

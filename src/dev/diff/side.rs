@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::capture::shutdown::Shutdown;
 use crate::dev::flow_yaml::Catalog;
-use crate::dev::known::{self, Asked, Known};
+use crate::dev::known::{self, Known};
 use crate::dev::task::Task;
 use crate::failure::{Cause, Failure};
+use crate::shim::command::CommandLine;
 use crate::shim::definition::Definition;
-use crate::shim::{atf, load};
-use crate::upstream;
+use crate::shim::load;
 
 /// A version.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Side {
 impl Side {
     /// Finds out what is offered; recordings are played, unless what is installed is asked for.
     pub(super) async fn load(folder: &Path, installed: bool, shutdown: &Shutdown) -> Result<Self, Failure> {
-        let is_shim = folder.join(load::FILE).is_file() || atf::is_atf(folder);
+        let is_shim = load::is_shim(folder);
         let definition = if is_shim { load::load(Some(folder))?.definition } else { Definition::default() };
         let recording = known::recording(folder).filter(|_| is_shim && !installed);
         let recording = recording.unwrap_or_else(|| folder.to_owned());
@@ -42,26 +42,10 @@ impl Side {
             );
             return Err(Failure::new(Cause::Usage, what));
         }
-        let known = Self::installed(folder, &definition, shutdown).await?;
+        let command = CommandLine { argv: definition.command.clone(), folder: folder.canonicalize().ok() };
+        let mut connector = known::connector(command, &definition, shutdown);
+        let known = Known::asked(&mut connector, config(folder).as_ref()).await?;
         Ok(Self { folder: folder.to_owned(), definition, known })
-    }
-
-    async fn installed(
-        folder: &Path,
-        definition: &Definition,
-        shutdown: &Shutdown,
-    ) -> Result<Known, Failure> {
-        let argv = definition.command.clone();
-        let home = folder.canonicalize().ok();
-        let asked = Asked { spec: true, config: config(folder) };
-        let protocol = match definition.protocol {
-            Some(protocol) => protocol,
-            None => {
-                upstream::protocol(&known::connector(argv.clone(), home.clone(), definition, shutdown))
-                    .await?
-            }
-        };
-        Known::ask(argv, home, definition, protocol, asked, shutdown).await
     }
 }
 

@@ -23,7 +23,7 @@ use crate::capture::secrets;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::stopped;
 use crate::failure::{Cause, Failure};
-use crate::flow::message::{OAuth2, Request, Spec, SpecRequest};
+use crate::flow::message::OAuth2;
 use crate::http;
 use crate::oauth::consent::{Attempt, Client, TokenRequest};
 use crate::shim::units::parse_duration;
@@ -113,12 +113,9 @@ pub async fn run(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(), Fail
 async fn ask(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(OAuth2, Value), Failure> {
     let catalog = options.task.catalog()?;
     let task = Task::without_config(&catalog, &options.task.only(&catalog)?)?;
+    let task = options.task.with_upstream(task)?;
     let driver = Driver { network: &options.task.network, shutdown };
-    let request = |_: &Spec| {
-        let spec = SpecRequest { connector_type: task.connector_type(), config_json: b"{}".to_vec() };
-        Ok(Request { spec: Some(spec), ..Default::default() })
-    };
-    let (spec, _) = driver.unary(&task, "spec", request).await?;
+    let spec = driver.spec(&task).await?;
     let schema = serde_json::from_slice(&spec.config_schema_json).unwrap_or_default();
     let block = spec.oauth2.ok_or_else(|| {
         Failure::new(
