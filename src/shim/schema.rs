@@ -48,7 +48,7 @@ pub enum DocumentMeta {
     /// `op` and `row_id`.
     #[default]
     Full,
-    /// `row_id` alone.
+    /// `row_id`, and `op` where a row is deleted.
     RowId,
     /// Nothing.
     None,

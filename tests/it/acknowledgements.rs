@@ -57,10 +57,7 @@ fn connector(acks: &str, catalog: &str) -> Connector {
     let yaml = format!(
         "protocol: singer\ncommand: [sh, FOLDER/tap.sh]\nschema: {{sourced: false}}\nsinger: {{stateFileAcks: {acks}}}\n"
     );
-    let connector = Connector::shim(&yaml, &[]).variable("CATALOG", catalog);
-    let folder = connector.folder_path();
-    std::fs::write(format!("{folder}/tap.sh"), TAP_SCRIPT.replace("FOLDER", &folder)).expect("written");
-    connector
+    Connector::shim(&yaml, &[("tap.sh", TAP_SCRIPT)]).variable("CATALOG", catalog)
 }
 
 /// Waits until the file holds this.
@@ -132,10 +129,7 @@ fn a_tap_that_confirms_by_itself_is_warned_of() {
         let connector = connector("auto", &catalog);
         std::fs::write(format!("{}/go-on", connector.folder_path()), "").expect("written");
         let run = connector.run(&[open(config.clone(), &[singer(&name, method)], json!({}))]).succeeded();
-        let warned = run.logs.iter().any(|log| {
-            log["level"] == "warn"
-                && log["message"].as_str().is_some_and(|text| text.contains("replication_max_run_seconds"))
-        });
+        let warned = run.logged(Some("warn"), "replication_max_run_seconds");
         assert_eq!(warned, expected, "{config} {method}");
     }
 }

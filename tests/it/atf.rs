@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::atf_folder::{AtfFolder, discover_request, streams};
-use crate::harness::spec;
+use crate::atf_folder::{AtfFolder, streams};
+use crate::harness::{discover, spec};
 
 #[test]
 fn a_folder_without_shim_yaml_speaks_airbyte_to_flows_files() {
@@ -24,7 +24,7 @@ fn a_folder_without_shim_yaml_speaks_airbyte_to_flows_files() {
 #[test]
 fn upstream_gets_the_config_that_the_map_makes() {
     let folder = AtfFolder::fixture("everything");
-    folder.run(&[spec(), discover_request(&everything_config())]).succeeded();
+    folder.run(&[spec(), discover(&everything_config())]).succeeded();
     let expected = json!({
         "access_token": "t0k3n", "auth": {"client_id": "id"}, "start_date": "2024-01-01", "page_size": 100,
     });
@@ -40,8 +40,7 @@ fn everything_config() -> Value {
 
 #[test]
 fn streams_are_selected_omitted_named_and_keyed_by_the_files() {
-    let run =
-        AtfFolder::fixture("everything").run(&[spec(), discover_request(&everything_config())]).succeeded();
+    let run = AtfFolder::fixture("everything").run(&[spec(), discover(&everything_config())]).succeeded();
     let found = streams(&run);
     let names: Vec<&Value> = found.iter().map(|binding| &binding["recommendedName"]).collect();
     assert_eq!(names, ["users", "Reports/DailySales", "events", "whatx"], "`what?` is a name, no glob");
@@ -59,8 +58,7 @@ fn streams_are_selected_omitted_named_and_keyed_by_the_files() {
 #[test]
 fn a_file_named_star_serves_streams_without_a_file_of_that_kind() {
     let folder = AtfFolder::fixture("wildcards");
-    let run =
-        folder.run(&[spec(), discover_request(&json!({"access_token": "t", "start_date": "x"}))]).succeeded();
+    let run = folder.run(&[spec(), discover(&json!({"access_token": "t", "start_date": "x"}))]).succeeded();
     let answer = run.only("spec");
     assert_eq!(answer.get("oauth2"), None, "a placeholder means none");
     assert_eq!(answer.get("documentationUrl"), None, "the file gives none, so the source's does not count");
@@ -74,12 +72,11 @@ fn a_file_named_star_serves_streams_without_a_file_of_that_kind() {
 #[test]
 fn the_predecessors_command_line_takes_the_files_of_the_working_directory() {
     let folder = AtfFolder::fixture("everything");
-    let run = folder.entrypoint().run(&[spec(), discover_request(&everything_config())]).succeeded();
+    let run = folder.entrypoint().run(&[spec(), discover(&everything_config())]).succeeded();
     assert_eq!(run.only("spec")["oauth2"]["provider"], "shop");
     assert_eq!(streams(&run)[1]["recommendedName"], "Reports/DailySales");
     let empty = AtfFolder::empty();
-    let run =
-        empty.entrypoint().run(&[spec(), discover_request(&json!({"access_token": "t", "start_date": "x"}))]);
+    let run = empty.entrypoint().run(&[spec(), discover(&json!({"access_token": "t", "start_date": "x"}))]);
     let found = streams(&run.succeeded());
     assert_eq!(found[1]["recommendedName"], "Reports/DailySales", "its conventions hold without files too");
 }

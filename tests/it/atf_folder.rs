@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::harness::{Connector, Run, repository};
 
@@ -98,10 +98,6 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(&path, &target).expect("a copied file");
         }
     }
-}
-
-pub(crate) fn discover_request(config: &Value) -> Value {
-    json!({"discover": {"connectorType": "IMAGE", "config": config, "name": "acmeCo/x"}})
 }
 
 /// The bindings of a Discover answer.

@@ -49,10 +49,7 @@ fn another_upstream_is_noticed_and_asked() {
     std::fs::write(&file, SOURCE.replace("docs.example.com", "new.example.com")).expect("written");
     let run = connector.run(&[spec()]).succeeded();
     assert_eq!(run.only("spec")["documentationUrl"], "https://new.example.com");
-    let warned = |log: &Value| {
-        log["level"] == "warn" && log["message"].as_str().is_some_and(|m| m.contains("flow-shim bake"))
-    };
-    assert!(run.logs.iter().any(warned));
+    assert!(run.logged(Some("warn"), "flow-shim bake"));
 }
 
 #[test]

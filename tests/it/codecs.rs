@@ -6,8 +6,8 @@ use flow_shim::flow::reader::Reader;
 use serde_json::json;
 
 use crate::harness::{Connector, airbyte, open, spec};
+use crate::messages::SPEC;
 
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
 const READ: &str = concat!(
     "{\"type\":\"RECORD\",\"record\":{\"stream\":\"orders\",\"data\":{\"id\":1,\"s\":\"é\"},\"emitted_at\":1}}\n",
     "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"orders\"},\"stream_state\":{\"c\":1}}}}\n",

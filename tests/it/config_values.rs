@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Connector, Run, airbyte, open, spec};
+use crate::harness::{Connector, Run, airbyte, discover, open, spec};
 
 /// Keeps the config that it is called with beside the shim, and answers from files.
 const UPSTREAM: &str = r#"if [ "$2" = --config ]; then cp "$3" "$FLOW_SHIM_DIR/seen-$1.json"; fi
@@ -30,10 +30,6 @@ fn connector(yaml: &str) -> Connector {
         ("read.jsonl", ""),
     ];
     Connector::shim(&format!("protocol: airbyte\ncommand: [sh, FOLDER/up.sh]\n{yaml}"), &files)
-}
-
-fn discover(config: &Value) -> Value {
-    json!({"discover": {"connectorType": "IMAGE", "config": config, "name": "acmeCo/x"}})
 }
 
 fn seen(connector: &Connector, command: &str) -> Value {

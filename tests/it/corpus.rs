@@ -120,20 +120,24 @@ fn forms_can_be_drawn(schema: &Value, name: &str) {
 
 #[test]
 fn config_schemas_keep_what_a_form_shows() {
+    let (mut specs, mut shown) = (0, 0);
     for recorded in recorded().iter().filter(|recorded| recorded.protocol == "airbyte") {
         let (Some(run), Some(text)) = (recorded.spec(), recorded.text("spec.jsonl")) else { continue };
         let published = run.only("spec")["configSchema"].clone();
         let vendors = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let vendors = vendors.into_iter().find(|line| line["type"] == "SPEC").expect("a spec");
         let vendors = &vendors["spec"]["connectionSpecification"]["properties"];
+        specs += 1;
         for (property, vendors) in vendors.as_object().into_iter().flatten() {
             let ours = &published["properties"][property];
             for keyword in ["title", "description", "order", "multiline"] {
                 assert_eq!(ours.get(keyword), vendors.get(keyword), "{}: {property}", name(&recorded.folder));
+                shown += usize::from(vendors.get(keyword).is_some());
             }
             assert_eq!(ours["secret"] == true, vendors["airbyte_secret"] == true, "{property}");
         }
     }
+    assert!(specs >= 10 && shown > 150, "{specs} specs, {shown} titles and the like");
 }
 
 #[test]

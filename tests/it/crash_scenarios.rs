@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, airbyte, binding, open, singer};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+use crate::messages::SPEC;
 
 /// A capture over one or several sessions.
 pub(crate) struct Scenario {

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{Connector, airbyte, open, singer};
+use crate::messages::SPEC;
 
 fn played(lines: &str) -> crate::harness::Run {
     let connector = Connector::playing("airbyte", &[("read.jsonl", lines), ("spec.jsonl", SPEC)]);
@@ -12,8 +13,6 @@ fn played(lines: &str) -> crate::harness::Run {
         json!({}),
     )])
 }
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
 
 #[test]
 fn records_keep_their_bytes_and_get_meta() {

@@ -3,17 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, open, singer};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
-const RECORD: &str =
-    "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1},\"emitted_at\":1}}\n";
-const STATE: &str = "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"users\"},\"stream_state\":{\"c\":1}}}}\n";
-
-fn status(stream: &str, status: &str) -> String {
-    format!(
-        "{{\"type\":\"TRACE\",\"trace\":{{\"type\":\"STREAM_STATUS\",\"emitted_at\":1.5,\"stream_status\":{{\"stream_descriptor\":{{\"name\":\"{stream}\"}},\"status\":\"{status}\"}}}}}}\n"
-    )
-}
+use crate::messages::{RECORD, SPEC, STATE, status};
 
 fn error(message: &str, stream: Option<&str>) -> String {
     let stream =
@@ -193,11 +183,7 @@ fn a_kill_is_named_as_one() {
 fn a_process_left_behind_does_not_hold_the_capture() {
     let run = read(&format!("{RECORD}#! leave-grandchild 600s\n")).succeeded();
     assert_eq!(run.documents(0).len(), 1);
-    assert!(
-        run.logs
-            .iter()
-            .any(|log| log["message"].as_str().is_some_and(|m| m.contains("left processes behind")))
-    );
+    assert!(run.logged(None, "left processes behind"));
 }
 
 #[test]

@@ -27,9 +27,19 @@ pub(crate) fn impossible_here(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "\n!!! LEFT OUT: {what}\n!!! because: {why}\n");
 }
 
-fn last_words(output: &Output) -> String {
+/// Whether there is Python for this; where there is none, it says what is left out.
+pub(crate) fn has_python(what: &str) -> bool {
+    let found = Command::new("python3").arg("--version").output().is_ok();
+    if !found {
+        leave_out(what, "there is no python3");
+    }
+    found
+}
+
+/// The end of what a program said on stderr.
+pub(crate) fn last_words(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
-    said.lines().rev().take(3).collect::<Vec<_>>().join(" | ")
+    said.lines().rev().take(5).collect::<Vec<_>>().join(" | ")
 }
 
 /// Installs a shim's connector, once for each shim; `None` where that cannot be.

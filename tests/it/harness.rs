@@ -1,9 +1,10 @@
 //! Runs the built program as Flow does: requests in, responses and logs out.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::process::Pid;
 use serde_json::{Value, json};
 
 use crate::flow_model;
@@ -49,14 +50,13 @@ impl Connector {
         connector
     }
 
-    /// One that runs a shim whose `shim.yaml` the test writes; `FOLDER` in it stands for the folder.
+    /// One that runs a shim whose files the test writes; `FOLDER` in their text stands for the folder.
     pub(crate) fn shim(yaml: &str, files: &[(&str, &str)]) -> Self {
         let mut connector = Self::new(&[]);
         let folder = connector.folder.path().to_str().expect("UTF-8").to_owned();
-        std::fs::write(connector.folder.path().join("shim.yaml"), yaml.replace("FOLDER", &folder))
-            .expect("written");
-        for (name, text) in files {
-            std::fs::write(connector.folder.path().join(name), text).expect("a written file");
+        for (name, text) in [("shim.yaml", yaml)].iter().chain(files) {
+            std::fs::write(connector.folder.path().join(name), text.replace("FOLDER", &folder))
+                .expect("a written file");
         }
         connector.arguments = ["run", "--shim", &folder].map(str::to_owned).to_vec();
         connector
@@ -134,6 +134,25 @@ fn feed(child: &mut Child, input: &[u8]) {
     });
 }
 
+/// The exit code; 128 + n for signal n.
+pub(crate) fn exit_code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+/// Upstream's process, where upstream prints its id as the id of its first record.
+pub(crate) fn upstream_process(stdout: &mut impl BufRead) -> Pid {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert!(stdout.read_line(&mut line).expect("a line") > 0, "the capture ended early");
+        let response: Value = serde_json::from_str(&line).expect("JSON");
+        if let Some(id) = response["captured"]["doc"]["id"].as_i64() {
+            return Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id");
+        }
+    }
+}
+
 /// What a process did.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -149,16 +168,19 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn of(output: std::process::Output) -> Self {
-        use std::os::unix::process::ExitStatusExt;
         let lines = |bytes: &[u8]| {
             let text = String::from_utf8(bytes.to_vec()).expect("UTF-8 output");
             text.lines()
                 .map(|line| serde_json::from_str(line).unwrap_or_else(|_| json!({"raw": line})))
                 .collect()
         };
-        let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Self { responses: lines(&output.stdout), logs: lines(&output.stderr), code, text }
+        Self {
+            responses: lines(&output.stdout),
+            logs: lines(&output.stderr),
+            code: exit_code(output.status),
+            text,
+        }
     }
 
     /// Asserts that all went well.
@@ -172,6 +194,14 @@ impl Run {
         let last = self.logs.last().expect("something was logged");
         assert_eq!(last["level"], "error", "the last line is {last}");
         last["message"].as_str().expect("a message")
+    }
+
+    /// Whether a message with this text was logged, at this level where one is given.
+    pub(crate) fn logged(&self, level: Option<&str>, text: &str) -> bool {
+        self.logs.iter().any(|log| {
+            level.is_none_or(|level| log["level"] == level)
+                && log["message"].as_str().is_some_and(|message| message.contains(text))
+        })
     }
 
     /// The answers of one kind, such as `captured`.
@@ -235,6 +265,11 @@ pub(crate) fn singer(stream: &str, method: &str) -> Value {
         &[stream],
         &["/id"],
     )
+}
+
+/// A Discover request.
+pub(crate) fn discover(config: &Value) -> Value {
+    json!({"discover": {"connectorType": "IMAGE", "config": config, "name": "acmeCo/x"}})
 }
 
 /// An Open request.

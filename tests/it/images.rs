@@ -3,12 +3,12 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::environment::leave_out;
+use crate::environment::{last_words, leave_out};
 use crate::harness::{Run, airbyte, open, program, repository, spec};
 
 /// Debian with Python, made once and kept.
@@ -22,11 +22,6 @@ const LIMITS: [&str; 6] = [
     "--env=LOG_LEVEL=warn",
     "--env=LOG_FORMAT=json",
 ];
-
-fn last_words(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    said.lines().rev().take(5).collect::<Vec<_>>().join(" | ")
-}
 
 /// The base image and the static program at `dist/flow-shim`; `false` where there is no engine.
 fn ready() -> bool {

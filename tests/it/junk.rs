@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, open, singer};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+use crate::messages::SPEC;
 
 fn record(id: u32) -> String {
     json!({"type": "RECORD", "record": {"stream": "users", "data": {"id": id}}}).to_string()

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::harness::{Connector, airbyte, open};
+use crate::harness::{Connector, airbyte, exit_code, open, upstream_process};
 use crate::left_behind::nothing_is_left;
 
 /// Upstreams, by what makes them hard to end; each has printed a record before, and none ends well.
@@ -82,7 +82,7 @@ impl Capture {
         let request = open(json!({}), &[airbyte("users", "incremental")], json!({}));
         writeln!(stdin.as_mut().expect("stdin"), "{request}").expect("written");
         let mut stdout = BufReader::new(shim.stdout.take().expect("stdout"));
-        let upstream = first_id(&mut stdout);
+        let upstream = upstream_process(&mut stdout);
         Self { shim, upstream, mark, log, stdin, stdout: Some(stdout), _connector: connector }
     }
 
@@ -113,26 +113,12 @@ impl Capture {
 
     /// The exit code and the last line of the log.
     fn end(&mut self) -> (i32, String) {
-        use std::os::unix::process::ExitStatusExt;
-        let status = self.shim.wait().expect("it ends");
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let code = exit_code(self.shim.wait().expect("it ends"));
         let log = BufReader::new(File::open(self.log.path()).expect("a file"));
         let last = log.lines().map_while(Result::ok).last().unwrap_or_default();
         let last: Value = serde_json::from_str(&last).unwrap_or_default();
         let message = last["message"].as_str().unwrap_or_default();
         (code, format!("{}: {message}", last["level"].as_str().unwrap_or_default()))
-    }
-}
-
-fn first_id(stdout: &mut impl BufRead) -> Pid {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert!(stdout.read_line(&mut line).expect("a line") > 0, "the capture ended early");
-        let response: Value = serde_json::from_str(&line).expect("JSON");
-        if let Some(id) = response["captured"]["doc"]["id"].as_i64() {
-            return Pid::from_raw(i32::try_from(id).expect("an id")).expect("an id");
-        }
     }
 }
 

@@ -4,11 +4,8 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, open, singer};
+use crate::messages::{RECORD, SPEC, STATE, status};
 
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
-const RECORD: &str =
-    "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1},\"emitted_at\":1}}\n";
-const STATE: &str = "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"users\"},\"stream_state\":{\"c\":1}}}}\n";
 const TAP_RECORD: &str = "{\"type\":\"RECORD\",\"stream\":\"users\",\"record\":{\"id\":1}}\n";
 const CATALOG: &str = "{\"streams\":[{\"tap_stream_id\":\"users\",\"stream\":\"users\",\"schema\":{\"type\":\"object\"},\"metadata\":[]}]}\n";
 const TRACEBACK: &str = "#! stderr Traceback (most recent call last):\n#! stderr   File \"tap.py\", line 7, in sync\n#! stderr KeyError: 'count'\n";
@@ -21,12 +18,6 @@ fn error(message: &str, kind: &str, stream: Option<&str>) -> String {
         error["stream_descriptor"] = json!({"name": stream});
     }
     format!("{}\n", json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1.5, "error": error}}))
-}
-
-fn complete(stream: &str) -> String {
-    let status = json!({"stream_descriptor": {"name": stream}, "status": "COMPLETE"});
-    let trace = json!({"type": "STREAM_STATUS", "emitted_at": 1.5, "stream_status": status});
-    format!("{}\n", json!({"type": "TRACE", "trace": trace}))
 }
 
 fn read(lines: &str) -> Run {
@@ -89,7 +80,7 @@ fn several_streams_of_which_one_was_finished() {
     let lines = [
         RECORD,
         STATE,
-        &complete("users"),
+        &status("users", "COMPLETE"),
         &error("No access to orders.", "config_error", Some("orders")),
         &error("Try later.", "transient_error", Some("items")),
         &error("During the sync, the following streams did not sync: orders, items", "config_error", None),
@@ -100,7 +91,10 @@ fn several_streams_of_which_one_was_finished() {
 
 #[test]
 fn a_stream_that_was_never_begun() {
-    insta::assert_json_snapshot!(last_line(&read(&format!("{RECORD}{STATE}{}", complete("users")))));
+    insta::assert_json_snapshot!(last_line(&read(&format!(
+        "{RECORD}{STATE}{}",
+        status("users", "COMPLETE")
+    ))));
 }
 
 #[test]

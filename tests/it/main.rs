@@ -10,6 +10,7 @@ mod harness;
 mod junk;
 mod layering;
 mod left_behind;
+mod messages;
 mod recorded_tap;
 
 mod acknowledgements;

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::environment::impossible_here;
 use crate::harness::{Connector, Run, airbyte, open};
+use crate::messages::RECORD_WITHOUT_TIME;
 
-const RECORD: &str = "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1}}}\n";
 const SHIM: &str = "protocol: airbyte\nconfig: {schema: {type: object}}\ncommand: [flow-shim, replay, FOLDER]\ntimeouts: {stop: 1s}\n";
 const LIMIT: u64 = 128 << 20;
 
@@ -54,7 +54,7 @@ fn read(connector: &Connector) -> Run {
 fn an_upstream_that_eats_memory_gets_a_named_end_and_a_warning_before() {
     let Some(group) = Limited::new("eats") else { return };
     // It stays near the limit long enough to be seen, and then goes on.
-    let lines = format!("{RECORD}#! eat-memory 117MiB\n#! sleep 3s\n#! eat-memory 100MiB\n");
+    let lines = format!("{RECORD_WITHOUT_TIME}#! eat-memory 117MiB\n#! sleep 3s\n#! eat-memory 100MiB\n");
     let connector = Connector::shim(SHIM, &[("read.jsonl", &lines)]).within(&group.processes());
     let begun = Instant::now();
     let run = read(&connector);
@@ -78,13 +78,11 @@ fn a_worker_that_eats_memory_is_found_to_be_the_reason() {
     let program = crate::harness::program();
     let script = format!(
         "echo '{}'\n[ \"$1\" = read ] || exit 0\n'{}' replay FOLDER \"$@\" >/dev/null || {{ echo 'a worker terminated abruptly' >&2; exit 1; }}\n",
-        RECORD.trim(),
+        RECORD_WITHOUT_TIME.trim(),
         program.display()
     );
-    let files = [("read.jsonl", "#! eat-memory 300MiB\n")];
+    let files = [("read.jsonl", "#! eat-memory 300MiB\n"), ("source.sh", &script)];
     let connector = Connector::shim(&yaml, &files);
-    let script = script.replace("FOLDER", &connector.folder_path());
-    std::fs::write(Path::new(&connector.folder_path()).join("source.sh"), script).expect("written");
     let run = read(&connector.within(&group.processes()));
     assert_eq!(run.code, 11, "{:?}", run.logs);
     assert!(run.last_words().contains("ran out of memory"), "{}", run.last_words());

@@ -28,10 +28,7 @@ for name in $(grep -o '"name":"[a-z]*"' "$catalog" | cut -d'"' -f4); do stream "
 "#
     );
     let yaml = format!("protocol: {protocol}\ncommand: [sh, FOLDER/source.sh]\n{yaml}\n");
-    let connector = Connector::shim(&yaml, &[]);
-    let script = script.replace("FOLDER", &connector.folder_path());
-    std::fs::write(format!("{}/source.sh", connector.folder_path()), script).expect("written");
-    connector
+    Connector::shim(&yaml, &[("source.sh", &script)])
 }
 
 fn bindings(mode: &str) -> Vec<Value> {

@@ -2,24 +2,17 @@
 //! acknowledged.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::environment::{Postgres, installed};
 use crate::flow_model;
-use crate::harness::{Run, open, program, singer};
+use crate::harness::{Connector, Run, open, singer};
 
 const SLOT: &str =
     "select confirmed_flush_lsn - '0/0' from pg_replication_slots where slot_name = 'pipelinewise_shop'";
-
-fn command(shim: &std::path::Path, stderr: Stdio) -> Command {
-    let mut command = Command::new(program());
-    command.args(["run", "--shim"]).arg(shim).env_remove("FLOW_SHIM_DIR").env_remove("FLOW_RUNTIME_CODEC");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
-    command
-}
 
 fn lsn(state: &Value) -> u64 {
     state["bindingStateV1"]["public-stock"]["state"][0]["lsn"].as_u64().expect("a place in the log")
@@ -29,6 +22,7 @@ fn lsn(state: &Value) -> u64 {
 fn real_the_slot_does_not_move_past_what_flow_acknowledged() {
     let Some(shim) = installed("tap-postgres-pipelinewise") else { return };
     let Some(database) = Postgres::start() else { return };
+    let connector = Connector::new(&["run", "--shim", shim.to_str().expect("UTF-8")]);
     let config = json!({
         "host": "127.0.0.1", "port": database.port, "user": "flow", "password": "flow-secret", "dbname": "shop",
         "filter_schemas": "public", "break_at_end_lsn": false, "max_run_seconds": 600, "logical_poll_total_seconds": 600,
@@ -37,7 +31,7 @@ fn real_the_slot_does_not_move_past_what_flow_acknowledged() {
     let slot = || database.query(SLOT).parse::<u64>().expect("a place in the log");
 
     // The first session takes the snapshot and the place in the log.
-    let mut child = command(&shim, Stdio::piped()).spawn().expect("the program starts");
+    let mut child = connector.command().spawn().expect("the program starts");
     let mut stdin = child.stdin.take().expect("a pipe");
     writeln!(stdin, "{}", open(config.clone(), &bindings, json!({}))).expect("written");
     drop(stdin);
@@ -49,7 +43,7 @@ fn real_the_slot_does_not_move_past_what_flow_acknowledged() {
     database.execute(
         "do $$ begin for n in 100..10300 loop insert into stock values (n, 'x', n, null); commit; end loop; end $$",
     );
-    let mut child = command(&shim, Stdio::null()).spawn().expect("the program starts");
+    let mut child = connector.command().stderr(Stdio::null()).spawn().expect("the program starts");
     let mut stdin = child.stdin.take().expect("a pipe");
     writeln!(stdin, "{}", open(config, &bindings, kept.clone())).expect("written");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, open, repository, spec};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+use crate::messages::SPEC;
 
 fn recording(file: &str) -> String {
     std::fs::read_to_string(repository("fixtures/airbyte").join(file)).expect("a recording")
@@ -111,8 +110,7 @@ fn a_renewed_token_never_reaches_a_log() {
         .expect("a token")
         .to_owned();
     assert!(!format!("{:?}", run.logs).contains(&token));
-    assert!(run.logs.iter().any(|log| log["level"] == "warn"
-        && log["message"].as_str().is_some_and(|m| m.contains("changed its config"))));
+    assert!(run.logged(Some("warn"), "changed its config"));
 }
 
 #[test]

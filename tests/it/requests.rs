@@ -35,7 +35,7 @@ fn shim(yaml: &str) -> Connector {
 }
 
 fn discover() -> Value {
-    json!({"discover": {"connectorType": "IMAGE", "config": {"token": "t0ps3cret"}, "name": "acmeCo/x"}})
+    crate::harness::discover(&json!({"token": "t0ps3cret"}))
 }
 
 fn validate(bindings: &[Value], last: Option<&[Value]>) -> Value {

@@ -3,16 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::harness::{airbyte, open, singer};
+use crate::messages::both;
 use crate::state_file::{echoing, given};
 
 fn state(stream: &str, cursor: &str) -> String {
     format!(
         "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"{stream}\"}},\"stream_state\":{{\"c\":{cursor}}}}},\"sourceStats\":{{\"recordCount\":0.0}}}}}}\n"
     )
-}
-
-fn both() -> [Value; 2] {
-    [airbyte("users", "incremental"), airbyte("orders", "incremental")]
 }
 
 #[test]

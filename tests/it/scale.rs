@@ -7,8 +7,8 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, binding, open, spec};
+use crate::messages::SPEC;
 
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
 /// Prints what is beside it.
 const UPSTREAM: &str = "case \"$*\" in\n *--discover*) cat FOLDER/discover;;\n *--about*) exit 2;;\n spec*) cat FOLDER/spec;;\n discover*) cat FOLDER/discover;;\nesac\n";
 
@@ -16,10 +16,7 @@ fn shim(protocol: &str, discover: &str) -> Connector {
     let yaml = format!(
         "protocol: {protocol}\ncommand: [sh, FOLDER/upstream.sh]\nconfig: {{schema: {{type: object}}}}\n"
     );
-    let connector = Connector::shim(&yaml, &[("discover", discover), ("spec", SPEC)]);
-    let folder = connector.folder_path();
-    std::fs::write(format!("{folder}/upstream.sh"), UPSTREAM.replace("FOLDER", &folder)).expect("written");
-    connector
+    Connector::shim(&yaml, &[("upstream.sh", UPSTREAM), ("discover", discover), ("spec", SPEC)])
 }
 
 fn schema(number: usize) -> Value {

@@ -3,14 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, open};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
-
-fn record(stream: &str) -> String {
-    format!(
-        "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"{stream}\",\"data\":{{\"id\":1}},\"emitted_at\":1}}}}\n"
-    )
-}
+use crate::messages::{SPEC, STATE, both, record};
 
 fn read(shim: &str, lines: &str, bindings: &[Value], state: Value) -> Run {
     let yaml = format!("protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\n{shim}");
@@ -19,10 +12,6 @@ fn read(shim: &str, lines: &str, bindings: &[Value], state: Value) -> Run {
 }
 
 const HOURLY: &str = "streams: {overrides: {users: {interval: 1h}}}";
-
-fn both() -> [Value; 2] {
-    [airbyte("users", "incremental"), airbyte("orders", "incremental")]
-}
 
 #[test]
 fn a_stream_that_is_not_due_is_left_out_of_the_read() {
@@ -47,16 +36,13 @@ fn a_session_in_which_nothing_is_due_waits_for_flow() {
     // The end of stdin ends the wait.
     let run = read(HOURLY, &record("users"), &bindings, kept).succeeded();
     assert_eq!(run.responses, [json!({"opened": {}})]);
-    assert!(
-        run.logs.iter().any(|log| log["message"].as_str().is_some_and(|m| m.contains("no stream is due")))
-    );
+    assert!(run.logged(None, "no stream is due"));
 }
 
 #[test]
 fn a_read_that_failed_is_not_waited_for() {
     let bindings = [airbyte("users", "incremental")];
-    let state = "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"users\"},\"stream_state\":{\"c\":1}}}}\n";
-    let failed = read(HOURLY, &(record("users") + state + "#! exit 1\n"), &bindings, json!({}));
+    let failed = read(HOURLY, &(record("users") + STATE + "#! exit 1\n"), &bindings, json!({}));
     let kept = failed.state(json!({}));
     assert!(kept["bindingStateV1"]["users"].get("readAt").is_none(), "{kept}");
     assert_eq!(read(HOURLY, &record("users"), &bindings, kept).succeeded().documents(0).len(), 1);
@@ -69,9 +55,7 @@ fn streams_that_share_a_state_are_read_together() {
     let kept = read(HOURLY, &lines, &both(), json!({})).succeeded().state(json!({}));
     let second = read(HOURLY, &lines, &both(), kept).succeeded();
     // The replayed source has no more to say behind that state; it was asked for both streams.
-    assert!(
-        !second.logs.iter().any(|log| log["message"].as_str().is_some_and(|m| m.contains("not due yet")))
-    );
+    assert!(!second.logged(None, "not due yet"));
     assert!(second.logs.iter().any(|log| log["level"] == "warn" && log["fields"]["stream"] == "users"));
 }
 
@@ -81,9 +65,7 @@ fn a_session_that_is_to_stay_up_waits_behind_its_last_checkpoint() {
         read("read: {minInterval: 1h}", &record("users"), &[airbyte("users", "incremental")], json!({}));
     let run = run.succeeded();
     assert_eq!((run.documents(0).len(), run.uncommitted()), (1, 0));
-    assert!(
-        run.logs.iter().any(|log| log["message"].as_str().is_some_and(|m| m.contains("read.minInterval")))
-    );
+    assert!(run.logged(None, "read.minInterval"));
 }
 
 #[test]

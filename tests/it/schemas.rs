@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, airbyte, open, singer};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+use crate::messages::SPEC;
 
 /// A source with one stream of this schema and key, and a shim with these lines.
 fn source(shim: &str, schema: &Value, key: &Value, records: &[Value]) -> Connector {

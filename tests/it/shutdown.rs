@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
-use crate::harness::{Connector, airbyte, open};
+use crate::harness::{Connector, airbyte, exit_code, open, upstream_process};
+use crate::messages::SPEC;
 
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
 /// Longer than anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-#[expect(clippy::zombie_processes, reason = "each test waits for the process that it gets")]
 /// A capture whose upstream is `script`; it prints its process id as the first record's id.
 fn started(script: &str) -> (Child, Pid, impl BufRead) {
     let script = format!(
@@ -28,16 +27,8 @@ fn started(script: &str) -> (Child, Pid, impl BufRead) {
     // Flow keeps stdin open during a capture.
     std::mem::forget(stdin);
     let mut output = BufReader::new(child.stdout.take().expect("stdout"));
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert!(output.read_line(&mut line).expect("a line") > 0, "the capture ended early");
-        let response: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        if let Some(id) = response["captured"]["doc"]["id"].as_i64() {
-            let upstream = Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id");
-            return (child, upstream, output);
-        }
-    }
+    let upstream = upstream_process(&mut output);
+    (child, upstream, output)
 }
 
 fn pid(child: &Child) -> Pid {
@@ -45,9 +36,7 @@ fn pid(child: &Child) -> Pid {
 }
 
 fn code(child: &mut Child) -> i32 {
-    use std::os::unix::process::ExitStatusExt;
-    let status = child.wait().expect("it ends");
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    exit_code(child.wait().expect("it ends"))
 }
 
 fn gone(process: Pid) -> bool {

@@ -11,21 +11,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::environment::leave_out;
+use crate::crash_model::Dice;
+use crate::environment::has_python;
 use crate::harness::{Connector, airbyte, open, repository};
 
 /// By so much may the memory grow after the warm-up, in KiB.
 const GROWTH: u64 = 1024;
-
-/// A small generator of our own, so that a run can be repeated.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 fn resident(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
@@ -50,7 +41,7 @@ fn read_for(output: &mut ChildStdout, time: Duration, dice: &mut Dice) -> u64 {
         assert!(read > 0, "the session ended by itself after {:?}", begun.elapsed());
         bytes += read as u64;
         if dice.below(200) == 0 {
-            std::thread::sleep(Duration::from_millis(dice.below(400)));
+            std::thread::sleep(Duration::from_millis(dice.below(400) as u64));
         }
     }
     bytes
@@ -73,8 +64,8 @@ fn start(seed: u64) -> (Connector, Child) {
 #[test]
 #[ignore = "takes two minutes; .ci/run runs it"]
 fn memory_stays_flat() {
-    if std::process::Command::new("python3").arg("--version").output().is_err() {
-        return leave_out("the soak", "there is no python3");
+    if !has_python("the soak") {
+        return;
     }
     let seconds =
         std::env::var("FLOW_SHIM_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(120);

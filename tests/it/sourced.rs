@@ -3,10 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, binding, open, singer};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
-const RECORD: &str =
-    "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1},\"emitted_at\":1}}\n";
+use crate::messages::{RECORD, SPEC};
 
 fn with_schema(mut binding: Value) -> Value {
     binding["collection"]["writeSchema"]["x-source-schema"] = json!({"type": "object", "properties": {"id": {"type": "integer"}, "at": {"type": ["null", "string"]}}});

@@ -4,8 +4,7 @@
 use serde_json::Value;
 
 use crate::harness::{Connector, Run};
-
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
+use crate::messages::SPEC;
 
 const SCRIPT: &str = r#"
 case "$*" in *discover*) printf '%s' "$CATALOG"; exit 0;; spec) printf '%s' "$SPEC"; exit 0;; --about*) echo '{"settings":{}}'; exit 0;; esac

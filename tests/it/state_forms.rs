@@ -2,14 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{airbyte, binding, open, singer};
+use crate::harness::{binding, open, singer};
+use crate::messages::{RECORD_WITHOUT_TIME, both, state};
 use crate::state_file::{echoing, echoing_shim, given};
-
-fn stream(name: &str, value: &str) -> String {
-    format!(
-        "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"{name}\"}},\"stream_state\":{value}}}}}}}\n"
-    )
-}
 
 /// A GLOBAL state with this log position, which names these streams.
 fn global(lsn: u32, streams: &[&str]) -> String {
@@ -19,10 +14,6 @@ fn global(lsn: u32, streams: &[&str]) -> String {
         .collect();
     let global = json!({"shared_state": {"lsn": lsn}, "stream_states": states});
     json!({"type": "STATE", "state": {"type": "GLOBAL", "global": global}}).to_string() + "\n"
-}
-
-fn both() -> [Value; 2] {
-    [airbyte("users", "incremental"), airbyte("orders", "incremental")]
 }
 
 fn session(lines: &str, bindings: &[Value], before: Value) -> (Option<Value>, Value) {
@@ -55,8 +46,7 @@ fn a_backfilled_binding_starts_alone_and_the_log_goes_on() {
 fn with_every_binding_backfilled_the_log_starts_anew() {
     let (_, kept) = session(&global(7, &["users", "orders"]), &both(), json!({}));
     let bindings = both().map(|binding| backfilled(binding, 1));
-    let records = "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1}}}\n";
-    let (file, kept) = session(records, &bindings, kept);
+    let (file, kept) = session(RECORD_WITHOUT_TIME, &bindings, kept);
     assert_eq!(file, None);
     let (file, _) = session("", &bindings, kept);
     assert_eq!(file, None, "the old position must not come back beside new snapshots");
@@ -75,7 +65,7 @@ fn a_stream_that_the_log_went_on_without_starts_anew() {
 
 #[test]
 fn a_global_state_and_states_by_stream_are_kept_side_by_side() {
-    let lines = global(1, &["users"]) + &stream("orders", "{\"page\":3}") + &global(2, &["users"]);
+    let lines = global(1, &["users"]) + &state("orders", "{\"page\":3}") + &global(2, &["users"]);
     let (_, kept) = session(&lines, &both(), json!({}));
     let (file, _) = session("", &both(), kept);
     let file = file.expect("a file");
@@ -88,7 +78,7 @@ fn a_global_state_and_states_by_stream_are_kept_side_by_side() {
 fn a_source_that_moves_from_legacy_to_streams_loses_no_stream() {
     let legacy = "{\"type\":\"STATE\",\"state\":{\"data\":{\"users\":{\"c\":1},\"orders\":{\"c\":2}}}}\n";
     let (_, kept) = session(legacy, &both(), json!({}));
-    let (file, kept) = session(&stream("users", "{\"c\":5}"), &both(), kept);
+    let (file, kept) = session(&state("users", "{\"c\":5}"), &both(), kept);
     assert_eq!(file, Some(json!({"users": {"c": 1}, "orders": {"c": 2}})), "the form it wrote last");
     let (file, _) = session("", &both(), kept);
     let file = file.expect("a file");
@@ -119,7 +109,7 @@ fn an_empty_state_replaces_one_only_where_it_names_the_stream() {
     let (_, kept) = session(empty, &both(), kept);
     let (file, _) = session("", &both(), kept);
     assert_eq!(file, Some(json!({"users": {"c": 1}})));
-    let (_, kept) = session(&(stream("users", "{\"c\":1}") + &stream("users", "{}")), &both(), json!({}));
+    let (_, kept) = session(&(state("users", "{\"c\":1}") + &state("users", "{}")), &both(), json!({}));
     let (file, _) = session("", &both(), kept);
     assert_eq!(file.expect("a file")[0]["stream"]["stream_state"], json!({}), "it said so");
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Connector, spec};
+use crate::harness::{Connector, discover, spec};
+use crate::messages::SPEC;
 
-const SPEC: &str = "{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}\n";
 const CATALOG: &str = r#"{"type":"CATALOG","catalog":{"streams":[
 {"name":"users","namespace":"shop","json_schema":{"type":"object","properties":{"id":{"type":"number"},"age":{"type":"integer"}}},"supported_sync_modes":["incremental"],"source_defined_primary_key":[["id"]],"default_cursor_field":["updated"]},
 {"name":"Ads / All & more","json_schema":{"properties":{"id":{"type":"string"}}},"supported_sync_modes":["full_refresh"],"source_defined_primary_key":[["id"]]},
@@ -14,8 +14,7 @@ fn bindings(yaml: &str) -> Vec<Value> {
     let catalog = CATALOG.replace('\n', "") + "\n";
     let files = [("spec.jsonl", SPEC), ("discover.jsonl", catalog.as_str())];
     let yaml = format!("protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\n{yaml}");
-    let discover = json!({"discover": {"connectorType": "IMAGE", "config": {}, "name": "acmeCo/x"}});
-    let run = Connector::shim(&yaml, &files).run(&[spec(), discover]).succeeded();
+    let run = Connector::shim(&yaml, &files).run(&[spec(), discover(&json!({}))]).succeeded();
     run.only("discovered")["bindings"].as_array().expect("bindings").clone()
 }
 

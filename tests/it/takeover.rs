@@ -3,27 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Run, airbyte, binding, open, repository, singer};
+use crate::messages::{both, record, state};
 use crate::state_file::{echoing, echoing_shim, given};
 
 fn fixture(name: &str) -> Value {
     let path = repository("fixtures/states").join(name);
     serde_json::from_str(&std::fs::read_to_string(path).expect("a fixture")).expect("JSON")
-}
-
-fn record(stream: &str) -> String {
-    format!(
-        "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"{stream}\",\"data\":{{\"id\":1}},\"emitted_at\":1}}}}\n"
-    )
-}
-
-fn state(stream: &str, value: &str) -> String {
-    format!(
-        "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"{stream}\"}},\"stream_state\":{value}}}}}}}\n"
-    )
-}
-
-fn both() -> [Value; 2] {
-    [airbyte("users", "incremental"), airbyte("orders", "incremental")]
 }
 
 /// What upstream was given, by stream.
@@ -116,11 +101,7 @@ fn streams_of_one_name_are_read_anew_and_that_is_said() {
         .run(&[open(json!({}), &bindings, fixture("airbyte-to-flow-by-stream.json"))])
         .succeeded();
     assert_eq!(cursors(&run), json!({"users": {"updated_at": "2024-05-01"}}));
-    let warned = run.logs.iter().any(|log| {
-        log["level"] == "warn"
-            && log["message"].as_str().is_some_and(|text| text.contains("namespaces apart"))
-    });
-    assert!(warned, "{:?}", run.logs);
+    assert!(run.logged(Some("warn"), "namespaces apart"), "{:?}", run.logs);
 }
 
 #[test]

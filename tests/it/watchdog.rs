@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use crate::environment::leave_out;
+use crate::environment::has_python;
 use crate::harness::{Connector, Run, airbyte, open};
+use crate::messages::{RECORD_WITHOUT_TIME as RECORD, STATE, status};
 
-const RECORD: &str = "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1}}}\n";
-const STATE: &str = "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"users\"},\"stream_state\":{\"c\":1}}}}\n";
 const SHIM: &str =
     "protocol: airbyte\nconfig: {schema: {type: object}}\nread: {idleTimeout: 1s}\ntimeouts: {stop: 1s}\n";
 
@@ -55,8 +54,8 @@ fn a_hang_that_ignores_a_stop_is_killed() {
 
 #[test]
 fn a_hanging_python_says_where() {
-    if std::process::Command::new("python3").arg("--version").output().is_err() {
-        return leave_out("the stacks of Python", "there is no python3");
+    if !has_python("the stacks of Python") {
+        return;
     }
     let script = "import threading\ndef waits_for_ever():\n    threading.Event().wait()\nwaits_for_ever()\n";
     let run = read(&scripted("python3", "source.py", script));
@@ -97,12 +96,11 @@ fn a_busy_upstream_is_left_alone() {
 fn a_stream_that_waits_for_its_quota_is_given_the_time() {
     let reset = SystemTime::now() + Duration::from_secs(4);
     let reset = reset.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
-    let status = json!({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1.5, "stream_status": {
+    let limited = json!({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1.5, "stream_status": {
         "stream_descriptor": {"name": "users"}, "status": "RUNNING",
         "reasons": [{"type": "RATE_LIMITED", "rate_limited": {"quota_reset": reset}}]}}});
-    let complete = json!({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1.5, "stream_status": {
-        "stream_descriptor": {"name": "users"}, "status": "COMPLETE"}}});
-    let run = read(&playing(&format!("{status}\n#! sleep 3s\n{RECORD}{complete}\n"))).succeeded();
+    let complete = status("users", "COMPLETE");
+    let run = read(&playing(&format!("{limited}\n#! sleep 3s\n{RECORD}{complete}"))).succeeded();
     assert_eq!(run.documents(0).len(), 1);
 }
 
