@@ -11,6 +11,6 @@ fuzz_target!(|line: &[u8]| {
     if source.parse(line).is_err()
         && let Some(repaired) = repair(line)
     {
-        let _ = source.parse(&repaired.text);
+        let _ = source.parse(&repaired);
     }
 });

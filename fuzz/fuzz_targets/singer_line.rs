@@ -11,6 +11,6 @@ fuzz_target!(|line: &[u8]| {
     if tap.parse(line).is_err()
         && let Some(repaired) = repair(line)
     {
-        let _ = tap.parse(&repaired.text);
+        let _ = tap.parse(&repaired);
     }
 });

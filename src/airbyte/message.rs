@@ -54,8 +54,7 @@ fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
         None | Some(b"null" | b"\"\"") => None,
         Some(namespace) => Some(Cow::Borrowed(plain_string(namespace)?)),
     };
-    let deleted = value(DELETED).is_some_and(|mark| mark != b"null");
-    let traits = Traits { meta: value(META).is_some(), deleted, surrogates: parts.surrogates };
+    let traits = Traits::noticed(parts, META, DELETED);
     Some(Record { stream: Cow::Borrowed(plain_string(parts.stream?)?), namespace, data, traits })
 }
 

@@ -73,10 +73,7 @@ impl Records {
         let line = self.line.trim_ascii();
         let ordinary = if line.starts_with(b"{") { self.envelopes.read(line) } else { None };
         if let Some(parts) = ordinary {
-            let value = |place: u8| parts.values[usize::from(place)];
-            let deleted = value(DELETED).is_some_and(|mark| mark != b"null");
-            let traits = Traits { meta: value(META).is_some(), deleted, surrogates: parts.surrogates };
-            return Ok(Some((line, traits)));
+            return Ok(Some((line, Traits::noticed(&parts, META, DELETED))));
         }
         match serde_json::from_slice::<&RawValue>(line) {
             Ok(record) if record.get().starts_with('{') => {

@@ -6,6 +6,7 @@
 use memchr::memmem;
 
 use super::event::Traits;
+use crate::json::envelope::Parts;
 use crate::json::members::Members;
 use crate::json::repair;
 use crate::shim::schema::DocumentMeta;
@@ -39,7 +40,8 @@ impl Documents {
     pub fn document<'a>(&'a mut self, record: &'a [u8], traits: Traits, row_id: u64) -> Document<'a> {
         self.head.clear();
         let plain = self.meta == DocumentMeta::None;
-        if plain && !traits.meta && !traits.surrogates {
+        let lone = traits.surrogates && repair::has_lone_surrogate(record);
+        if plain && !traits.meta && !lone {
             return Document { head: &self.head, tail: record };
         }
         // Wrapped connectors do not say whether a row that is there was created or updated.
@@ -52,9 +54,9 @@ impl Documents {
         if !plain {
             self.head.extend_from_slice(itoa::Buffer::new().format(row_id).as_bytes());
         }
-        if traits.meta || traits.surrogates {
+        if traits.meta || lone {
             // What is no text has no such traits.
-            return self.slow(std::str::from_utf8(record).unwrap_or("{}"), traits.surrogates);
+            return self.slow(std::str::from_utf8(record).unwrap_or("{}"), lone);
         }
         self.head.push(b'}');
         let rest = record.strip_prefix(b"{").unwrap_or(record);
@@ -65,10 +67,10 @@ impl Documents {
     }
 
     /// Merges a `_meta` that the record brings, and replaces lone surrogates.
-    fn slow<'a>(&'a mut self, record: &str, surrogate: bool) -> Document<'a> {
-        let repaired = if surrogate { repair::repair(record.as_bytes()) } else { None };
+    fn slow<'a>(&'a mut self, record: &str, lone: bool) -> Document<'a> {
+        let repaired = if lone { repair::repair(record.as_bytes()) } else { None };
         self.repaired += u64::from(repaired.is_some());
-        let repaired = repaired.and_then(|repaired| String::from_utf8(repaired.text).ok());
+        let repaired = repaired.and_then(|repaired| String::from_utf8(repaired).ok());
         let record = repaired.as_deref().unwrap_or(record);
         self.tail.clear();
         for member in Members::new(record) {
@@ -88,12 +90,20 @@ impl Documents {
 }
 
 impl Traits {
+    /// Of a record whose parts were noticed as it was read: at these places, its own `_meta` and the
+    /// deletion marker.
+    #[inline]
+    pub(crate) fn noticed(parts: &Parts<'_>, meta: u8, deletion_marker: u8) -> Self {
+        let value = |place: u8| parts.values[usize::from(place)];
+        let deleted = value(deletion_marker).is_some_and(|mark| mark != b"null");
+        Self { meta: value(meta).is_some(), deleted, surrogates: parts.surrogates }
+    }
+
     /// Looks for the traits of a record, for those that were not noticed while it was read. A member of
     /// this name that is not null says that the row was deleted.
     pub fn find(record: &str, deletion_marker: &str) -> Self {
         let has = |text: &str| memmem::find(record.as_bytes(), text.as_bytes()).is_some();
-        let mut traits =
-            Self { surrogates: has("\\u") && repair::has_lone_surrogate(record), ..Self::default() };
+        let mut traits = Self { surrogates: has("\\u"), ..Self::default() };
         // An escaped name holds a backslash in place of any of its letters.
         if has("\\") || has("_meta\"") || has(deletion_marker) {
             for member in Members::new(record) {
@@ -201,5 +211,13 @@ mod tests {
             document(r#"{"s":"\ud83d\ude00"}"#),
             r#"{"_meta":{"op":"u","row_id":7},"s":"\ud83d\ude00"}"#
         );
+    }
+
+    #[test]
+    fn a_whole_pair_takes_no_slow_path() {
+        let mut documents = Documents::default();
+        let traits = Traits { surrogates: true, ..Traits::default() };
+        let document = documents.document(br#"{"s":"\ud83d\ude00", "n":1}"#, traits, 7);
+        assert_eq!(document.tail, br#""s":"\ud83d\ude00", "n":1}"#, "as it was printed, blanks included");
     }
 }

@@ -62,7 +62,7 @@ pub struct Traits {
     pub meta: bool,
     /// A mark that says that its row was deleted.
     pub deleted: bool,
-    /// Escapes of halves of surrogate pairs, which may be lone ones.
+    /// Escapes, some of which may be lone halves of surrogate pairs.
     pub surrogates: bool,
 }
 

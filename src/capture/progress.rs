@@ -27,7 +27,7 @@ pub struct Progress {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Stream {
-    told: Moved,
+    told: u64,
     estimated: Option<Estimated>,
 }
 
@@ -105,8 +105,8 @@ impl Progress {
 
 impl Stream {
     fn line(&mut self, stream: Option<usize>, moved: Moved, elapsed: Duration) -> Option<Line> {
-        let new = moved.rows - self.told.rows;
-        self.told = moved;
+        let new = moved.rows - self.told;
+        self.told = moved.rows;
         let rows_per_second = u128::from(new) * 1_000 / elapsed.as_millis().max(1);
         let percent = self.estimated.and_then(|estimated| estimated.percent(moved));
         let rows_per_second = u64::try_from(rows_per_second).unwrap_or(u64::MAX);

@@ -157,8 +157,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Hands over documents before their own checkpoint. Those of other processes commit them, so what is
     /// kept of a refresh has to go with them.
     async fn make_room(&mut self) -> Result<(), Failure> {
-        let refreshes = (0..self.streams.len()).any(|stream| self.refreshes.is_full_refresh(stream));
-        if self.writer.is_branch() && refreshes { self.checkpoint().await } else { self.flush().await }
+        let refreshes = || (0..self.streams.len()).any(|stream| self.refreshes.is_full_refresh(stream));
+        if self.writer.is_branch() && refreshes() { self.checkpoint().await } else { self.flush().await }
     }
 
     /// Says how far the read is, where it is time to.
@@ -195,11 +195,20 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         }
     }
 
+    /// Writes a checkpoint, or hands over documents, where it is time to.
+    async fn after_record(&mut self) -> Result<(), Failure> {
+        if self.cadence.is_full() {
+            self.checkpoint().await
+        } else if self.writer.is_full() {
+            self.make_room().await
+        } else {
+            Ok(())
+        }
+    }
+
     async fn go_on(&mut self, next: Next) -> Result<(), Failure> {
         match next {
-            Next::Line if self.cadence.is_full() => self.checkpoint().await,
-            Next::Line if self.writer.is_full() => self.make_room().await,
-            Next::Line => Ok(()),
+            Next::Line => self.after_record().await,
             Next::Checkpoint => self.checkpoint().await,
             Next::Batch(batch) => self.batch(&batch).await,
             Next::ConfigUpdate => {

@@ -56,11 +56,6 @@ impl Workdir {
         Ok(held.then_some(Self { folder, _lock: lock }))
     }
 
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Where the file of this name is.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -131,7 +126,7 @@ mod tests {
         let path = workdir.file("config.json");
         let mode = |path: &Path| path.metadata().expect("it exists").permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(workdir.path()), 0o700);
+        assert_eq!(mode(workdir.folder.path()), 0o700);
         drop(workdir);
         assert!(!path.exists());
     }

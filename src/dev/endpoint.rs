@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::stderr::{self, LastLine};
-use crate::capture::supervisor::{describe_exit, die_with_us};
+use crate::capture::supervisor::{describe_exit, die_with_us, process_id};
 use crate::env;
 use crate::failure::{Cause, Failure};
 use crate::flow::codec::{Codec, CodecError};
@@ -112,7 +112,7 @@ impl Endpoint {
         })?;
         // The command holds the process's ends of the pipes; they must close when it exits.
         drop(command);
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = process_id(&child);
         let _ = rustix::pipe::fcntl_setpipe_size(&from_stdout, 1 << 20);
         Ok(Process {
             program,

@@ -162,7 +162,8 @@ fn by_form(text: &str) -> Option<Timestamp> {
     // `10:09am` and `oct.` are written without the blank and with a dot.
     let plain = plain.replace("am", " am").replace("pm", " pm").replace("AM", " AM").replace("PM", " PM");
     let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    for form in TIMES {
+    // Each form of a time has a colon; most text that comes here has none.
+    for form in TIMES.iter().filter(|_| plain.contains(':')) {
         for seconds in ["", ":%S", ":%S.%f"] {
             let form = form.replacen("%M", &format!("%M{seconds}"), 1);
             let parsed = BrokenDownTime::parse(&form, &plain).and_then(|parsed| parsed.to_datetime());

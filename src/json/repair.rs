@@ -4,21 +4,12 @@
 //! surrogates and bytes that are not UTF-8 become U+FFFD, raw control characters in strings are
 //! escaped, and a byte order mark goes. Nothing else is touched.
 
-/// Text that was changed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Repaired {
-    /// The text as it is now.
-    pub text: Vec<u8>,
-    /// How many places were changed.
-    pub changes: usize,
-}
-
 /// The repaired text; `None` where there was nothing to change.
-pub fn repair(line: &[u8]) -> Option<Repaired> {
+pub fn repair(line: &[u8]) -> Option<Vec<u8>> {
     let utf8 = String::from_utf8_lossy(line);
-    let mut changes = usize::from(matches!(utf8, std::borrow::Cow::Owned(_)));
+    let mut changed = matches!(utf8, std::borrow::Cow::Owned(_));
     let text = utf8.strip_prefix('\u{feff}').unwrap_or(&utf8);
-    changes += usize::from(text.len() != utf8.len());
+    changed |= text.len() != utf8.len();
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len() + 16);
     let mut at = 0;
@@ -26,19 +17,18 @@ pub fn repair(line: &[u8]) -> Option<Repaired> {
     while at < bytes.len() {
         let step = if in_string { string_step(&bytes[at..]) } else { plain_step(&bytes[at..]) };
         in_string ^= step.quote;
-        changes += usize::from(step.replacement.is_some());
+        changed |= step.replacement.is_some();
         match step.replacement {
             Some(replacement) => out.extend_from_slice(&replacement),
             None => out.extend_from_slice(&bytes[at..at + step.length]),
         }
         at += step.length;
     }
-    (changes > 0).then_some(Repaired { text: out, changes })
+    changed.then_some(out)
 }
 
-/// Whether a string in this valid JSON text holds half of a surrogate pair.
-pub fn has_lone_surrogate(text: &str) -> bool {
-    let bytes = text.as_bytes();
+/// Whether a string in these bytes of valid JSON holds half of a surrogate pair.
+pub fn has_lone_surrogate(bytes: &[u8]) -> bool {
     let mut at = 0;
     while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
         at += found;
@@ -106,7 +96,7 @@ mod tests {
     use super::*;
 
     fn repaired(text: &str) -> Option<String> {
-        repair(text.as_bytes()).map(|repaired| String::from_utf8(repaired.text).expect("UTF-8"))
+        repair(text.as_bytes()).map(|repaired| String::from_utf8(repaired).expect("UTF-8"))
     }
 
     #[test]
@@ -121,16 +111,13 @@ mod tests {
             repaired(r#"{"a":"\ud83d\ude00 \ud83d \ude00 \\ud83d"}"#).as_deref(),
             Some(r#"{"a":"\ud83d\ude00 \ufffd \ufffd \\ud83d"}"#)
         );
-        assert_eq!(
-            repair(b"{\"a\":\"\xff\"}").map(|r| r.text),
-            Some("{\"a\":\"\u{fffd}\"}".as_bytes().to_vec())
-        );
+        assert_eq!(repair(b"{\"a\":\"\xff\"}"), Some("{\"a\":\"\u{fffd}\"}".as_bytes().to_vec()));
     }
 
     #[test]
     fn lone_surrogates_are_found() {
-        assert!(has_lone_surrogate(r#"{"a":"\uD800"}"#));
-        assert!(!has_lone_surrogate(r#"{"a":"\ud83d\ude00","b":"\\ud800","c":"\u00e9"}"#));
+        assert!(has_lone_surrogate(br#"{"a":"\uD800"}"#));
+        assert!(!has_lone_surrogate(br#"{"a":"\ud83d\ude00","b":"\\ud800","c":"\u00e9"}"#));
     }
 
     proptest! {
@@ -143,7 +130,7 @@ mod tests {
         #[test]
         fn nan_beside_any_text_is_repaired(text in ".{0,60}") {
             let line = format!("{{\"a\":NaN,\"t\":{}}}", Value::from(text.clone()));
-            let value: Value = serde_json::from_slice(&repair(line.as_bytes()).expect("changed").text).expect("JSON");
+            let value: Value = serde_json::from_slice(&repair(line.as_bytes()).expect("changed")).expect("JSON");
             prop_assert_eq!(&value["t"], &Value::from(text));
             prop_assert_eq!(&value["a"], &Value::Null);
         }
@@ -151,7 +138,7 @@ mod tests {
         #[test]
         fn junk_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             if let Some(repaired) = repair(&bytes) {
-                prop_assert!(std::str::from_utf8(&repaired.text).is_ok());
+                prop_assert!(std::str::from_utf8(&repaired).is_ok());
             }
         }
     }

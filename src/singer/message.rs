@@ -44,8 +44,7 @@ fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
     if !value(KIND)?.eq_ignore_ascii_case(b"\"RECORD\"") {
         return None;
     }
-    let deleted = value(DELETED).is_some_and(|mark| mark != b"null");
-    let traits = Traits { meta: value(META).is_some(), deleted, surrogates: parts.surrogates };
+    let traits = Traits::noticed(parts, META, DELETED);
     Some(Record { stream: Cow::Borrowed(plain_string(parts.stream?)?), namespace: None, data, traits })
 }
 

@@ -29,12 +29,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     fn odd_line(&mut self, line: &[u8], error: LineError) -> Result<Next, Failure> {
         let repaired = repair::repair(line);
         if let Some(repaired) = &repaired
-            && let Ok(event) = self.parser.parse(&repaired.text)
+            && let Ok(event) = self.parser.parse(repaired)
         {
             self.seen.repaired_lines += 1;
             return self.event(event);
         }
-        let text = repaired.as_ref().map_or(line, |repaired| &repaired.text);
+        let text = repaired.as_deref().unwrap_or(line);
         match glued::parts(text) {
             Some(parts) => Ok(Next::Parts(parts.into_iter().map(<[u8]>::to_vec).collect())),
             None => stray(line, error),

@@ -74,11 +74,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             let mut records = batch::Records::open(file, &batch.stream, self.protocol.deletion_marker())?;
             while let Some((record, traits)) = records.next_record()? {
                 self.document(stream, record, traits)?;
-                if self.cadence.is_full() {
-                    self.checkpoint().await?;
-                } else if self.writer.is_full() {
-                    self.make_room().await?;
-                }
+                self.after_record().await?;
             }
             records.remove();
         }

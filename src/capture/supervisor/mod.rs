@@ -14,4 +14,4 @@ mod start;
 pub use self::ended::{Ended, describe_exit};
 pub use self::question::Operation;
 pub use self::running::{Running, stopped, unreadable};
-pub use self::start::{Upstream, die_with_us};
+pub use self::start::{Upstream, die_with_us, process_id};

@@ -139,7 +139,8 @@ fn sacrifice(upstream: Pid) {
     let _ = std::fs::write(format!("/proc/{}/oom_score_adj", upstream.as_raw_nonzero()), "500");
 }
 
-fn process_id(child: &Child) -> Option<Pid> {
+/// The process of a child; `None` once it has been reaped.
+pub fn process_id(child: &Child) -> Option<Pid> {
     child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
 }
 
