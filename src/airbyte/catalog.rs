@@ -2,28 +2,31 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::resource::{ResourceConfig, SyncMode};
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 use crate::failure::{Cause, Failure};
+use crate::json::packed::Packed;
 use crate::json::pointer;
 
 #[derive(Deserialize)]
-struct Catalog {
-    streams: Vec<Map<String, Value>>,
+struct Catalog<'a> {
+    #[serde(borrow)]
+    streams: Vec<&'a RawValue>,
 }
 
 /// The streams of a catalog, in its order. A stream that is listed twice would be read twice, so
 /// the first one counts.
 pub(super) fn streams(catalog: &RawValue) -> Result<Vec<DiscoveredStream>, String> {
-    let catalog: Catalog =
-        serde_json::from_str(catalog.get()).map_err(|_| "it has no list of streams".to_owned())?;
+    let no_list = |_| "it has no list of streams".to_owned();
+    let catalog: Catalog<'_> = serde_json::from_str(catalog.get()).map_err(no_list)?;
     let mut found: Vec<DiscoveredStream> = Vec::with_capacity(catalog.streams.len());
     let mut seen = std::collections::HashSet::new();
     for stream in catalog.streams {
+        let stream = serde_json::from_str(stream.get()).map_err(no_list)?;
         let stream = discovered(stream).ok_or("a stream has no name")?;
         if seen.insert(stream.id.clone()) {
             found.push(stream);
@@ -38,7 +41,7 @@ fn discovered(mut stream: Map<String, Value>) -> Option<DiscoveredStream> {
     let name = stream.get("name")?.as_str()?.to_owned();
     let namespace =
         stream.get("namespace").and_then(Value::as_str).filter(|n| !n.is_empty()).map(str::to_owned);
-    let schema = stream.shift_remove("json_schema").unwrap_or_else(|| json!({}));
+    let schema = Packed::from(&stream.shift_remove("json_schema").unwrap_or_else(|| json!({})));
     let stream = Value::Object(stream);
     let mode =
         if modes(&stream).contains(&"incremental") { SyncMode::Incremental } else { SyncMode::FullRefresh };
@@ -61,7 +64,7 @@ fn discovered(mut stream: Map<String, Value>) -> Option<DiscoveredStream> {
         .join("/");
     Some(DiscoveredStream {
         key: paths(&stream["source_defined_primary_key"]),
-        source_stream: Some(stream),
+        source_stream: Some(Packed::from(&stream)),
         id,
         recommended_name,
         resource_config,
@@ -99,7 +102,8 @@ fn paths(key: &Value) -> Vec<Vec<String>> {
 pub(super) fn supports(stream: &DiscoveredStream, config: &Value) -> Result<(), String> {
     let config = ResourceConfig::parse(config)?;
     let Some(source) = &stream.source_stream else { return Ok(()) };
-    let modes = modes(source);
+    let source = source.tree();
+    let modes = modes(&source);
     if modes.contains(&config.sync_mode.as_str()) {
         return Ok(());
     }
@@ -110,11 +114,17 @@ pub(super) fn supports(stream: &DiscoveredStream, config: &Value) -> Result<(), 
     ))
 }
 
+/// What a source is told to read.
+#[derive(Debug, Serialize)]
+pub(super) struct ConfiguredCatalog {
+    streams: Vec<Packed>,
+}
+
 /// The configured catalog. Each stream is told as the source discovered it.
 pub(super) fn configured(
     streams: &[BoundStream],
     discovered: Option<&[DiscoveredStream]>,
-) -> Result<Value, Failure> {
+) -> Result<ConfiguredCatalog, Failure> {
     let mut configured = Vec::with_capacity(streams.len());
     let discovered: Option<HashMap<&StreamId, &DiscoveredStream>> =
         discovered.map(|all| all.iter().map(|fresh| (&fresh.id, fresh)).collect());
@@ -126,9 +136,9 @@ pub(super) fn configured(
         let config = ResourceConfig::parse(&stream.resource_config).map_err(|why| {
             Failure::new(Cause::Config, format!("stream {:?}: {why}", stream.id.to_string()))
         })?;
-        configured.push(configured_stream(stream, fresh, &config));
+        configured.push(Packed::from(&configured_stream(stream, fresh, &config)));
     }
-    Ok(json!({ "streams": configured }))
+    Ok(ConfiguredCatalog { streams: configured })
 }
 
 fn configured_stream(
@@ -137,15 +147,19 @@ fn configured_stream(
     config: &ResourceConfig,
 ) -> Value {
     let known = fresh.and_then(|fresh| fresh.source_stream.as_ref()).or(stream.source_stream.as_ref());
-    let mut source = known.cloned().unwrap_or_else(|| {
-        let mut source = json!({"name": stream.id.name, "supported_sync_modes": [config.sync_mode.as_str()]});
-        if let Some(namespace) = &stream.id.namespace {
-            source["namespace"] = json!(namespace);
-        }
-        source
-    });
-    let schema = fresh.map_or(&stream.schema, |fresh| &fresh.schema);
-    source["json_schema"] = if schema.is_object() { schema.clone() } else { json!({"type": "object"}) };
+    let mut source = known.map_or_else(
+        || {
+            let mut source =
+                json!({"name": stream.id.name, "supported_sync_modes": [config.sync_mode.as_str()]});
+            if let Some(namespace) = &stream.id.namespace {
+                source["namespace"] = json!(namespace);
+            }
+            source
+        },
+        Packed::tree,
+    );
+    let schema = fresh.map_or(&stream.schema, |fresh| &fresh.schema).tree();
+    source["json_schema"] = if schema.is_object() { schema } else { json!({"type": "object"}) };
     let cursor = match &config.cursor_field {
         Some(field) if !field.is_empty() => json!(field),
         _ => source["default_cursor_field"].clone(),
@@ -198,14 +212,18 @@ mod tests {
         RawValue::from_string(value.to_string()).expect("JSON")
     }
 
+    fn configured_tree(streams: &[BoundStream]) -> Value {
+        serde_json::to_value(configured(streams, None).expect("a catalog")).expect("JSON")
+    }
+
     fn bound(stream: &DiscoveredStream) -> BoundStream {
         BoundStream {
-            binding: 0,
             id: stream.id.clone(),
             resource_config: stream.resource_config.clone(),
             key: vec!["/id".to_owned()],
-            schema: json!({"type": "object"}),
+            schema: Packed::from(&json!({"type": "object"})),
             source_stream: stream.source_stream.clone(),
+            ..BoundStream::bare(None, "")
         }
     }
 
@@ -220,7 +238,7 @@ mod tests {
         assert_eq!(found.len(), 1, "a stream counts once");
         assert_eq!(found[0].recommended_name, "shop/users");
         assert_eq!(found[0].key, [vec!["id".to_owned()], vec!["a".to_owned(), "b".to_owned()]]);
-        let configured = configured(&[bound(&found[0])], None).expect("a catalog");
+        let configured = configured_tree(&[bound(&found[0])]);
         let stream = &configured["streams"][0];
         assert_eq!(stream["sync_mode"], "incremental");
         assert_eq!(stream["cursor_field"], json!(["updated_at"]));
@@ -253,6 +271,6 @@ mod tests {
         let found = streams(&raw(&json!({"streams": [{"name": "events"}]}))).expect("streams");
         let mut stream = bound(&found[0]);
         stream.key = vec!["/_meta/row_id".to_owned()];
-        assert!(configured(&[stream], None).expect("a catalog")["streams"][0].get("primary_key").is_none());
+        assert!(configured_tree(&[stream])["streams"][0].get("primary_key").is_none());
     }
 }

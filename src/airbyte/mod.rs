@@ -92,8 +92,8 @@ impl UpstreamProtocol for Airbyte {
         catalog::supports(stream, resource_config)
     }
 
-    fn needs_discovery(&self, carried: &[Option<&Value>]) -> bool {
-        carried.iter().any(Option::is_none)
+    fn needs_discovery(&self, all_carried: bool) -> bool {
+        !all_carried
     }
 
     fn read_plan(
@@ -111,7 +111,8 @@ impl UpstreamProtocol for Airbyte {
             "--catalog".into(),
             Argument::File("catalog.json"),
         ];
-        let mut files = vec![config_file(config), file("catalog.json", catalog.to_string().into_bytes())];
+        let mut files =
+            vec![config_file(config), file("catalog.json", serde_json::to_vec(&catalog).unwrap_or_default())];
         if let Some(state) = state_file::join(state, streams, self.state_format)? {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(file("state.json", state));

@@ -16,12 +16,13 @@ use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, UpstreamS
 use crate::capture::rotation::Rotation;
 use crate::capture::supervisor::{Ended, Operation, Upstream};
 use crate::failure::{Cause, Failure};
+use crate::json::packed::Packed;
 use crate::log::{self, Level};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
-    connection_specification: Value,
+    connection_specification: Packed,
     #[serde(default)]
     documentation_url: Option<String>,
     // Airbyte alone keeps to snake case here.
@@ -30,8 +31,8 @@ struct Spec {
 }
 
 pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
-    let (answer, ended) = ask(upstream, Operation::Spec, None).await?;
-    let text = answer.spec.clone().ok_or_else(|| answer.failure(&ended, Operation::Spec))?;
+    let (mut answer, ended) = ask(upstream, Operation::Spec, None).await?;
+    let text = answer.spec.take().ok_or_else(|| answer.failure(&ended, Operation::Spec))?;
     let spec: Spec = serde_json::from_str(text.get())
         .map_err(|_| unreadable(Operation::Spec, "it has no connectionSpecification"))?;
     Ok(UpstreamSpec {
@@ -51,8 +52,8 @@ pub(super) async fn check(upstream: &Upstream, config: &Value) -> Result<(), Fai
 }
 
 pub(super) async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
-    let (answer, ended) = ask(upstream, Operation::Discover, Some(config)).await?;
-    let text = answer.catalog.clone().ok_or_else(|| answer.failure(&ended, Operation::Discover))?;
+    let (mut answer, ended) = ask(upstream, Operation::Discover, Some(config)).await?;
+    let text = answer.catalog.take().ok_or_else(|| answer.failure(&ended, Operation::Discover))?;
     catalog::streams(&text).map_err(|why| unreadable(Operation::Discover, &why))
 }
 

@@ -20,7 +20,7 @@ pub(super) fn state(stream: &BoundStream, stored: &RawValue) -> RefreshState {
         }
         _ => true,
     };
-    let resumable = stream.source_stream.as_ref().is_none_or(|source| source["is_resumable"] != false);
+    let resumable = stream.source_stream.as_ref().is_none_or(|source| source.tree()["is_resumable"] != false);
     if says_something && resumable { RefreshState::Position { exact: true } } else { RefreshState::Marker }
 }
 
@@ -29,9 +29,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::json::packed::Packed;
 
     fn of(state: Value, source: Option<Value>) -> RefreshState {
-        let stream = BoundStream { source_stream: source, ..BoundStream::bare(None, "a") };
+        let stream =
+            BoundStream { source_stream: source.as_ref().map(Packed::from), ..BoundStream::bare(None, "a") };
         let stored =
             json!({"type": "STREAM", "stream": {"stream_descriptor": {"name": "a"}, "stream_state": state}});
         super::state(&stream, &RawValue::from_string(stored.to_string()).expect("JSON"))

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::capture::protocol::{DiscoveredStream, Resource, ResourceSpec, StreamId};
+use crate::json::packed::Packed;
 
 /// A resource config. Further members are accepted: older shims left some.
 #[derive(Debug, Deserialize)]
@@ -62,7 +63,7 @@ pub(super) fn read(config: &Value) -> Result<Resource, String> {
 /// their first slash where the source proposes none (flow-protocol.md, 9.2).
 pub(super) fn as_airbyte_to_flow_proposed(stream: &DiscoveredStream, key: &[String]) -> Value {
     let mut config = stream.resource_config.clone();
-    let source = stream.source_stream.as_ref().unwrap_or(&Value::Null);
+    let source = stream.source_stream.as_ref().map(Packed::tree).unwrap_or_default();
     config["cursorField"] = match &source["default_cursor_field"] {
         Value::Array(field) if !field.is_empty() => json!(field),
         _ => key.iter().map(|pointer| pointer.trim_start_matches('/')).collect(),

@@ -7,6 +7,10 @@ use serde_json::Value;
 use super::protocol::{Resource, StreamId, UpstreamProtocol};
 use crate::failure::{Cause, Failure};
 use crate::flow::message::{Binding, CaptureSpec, CollectionSpec};
+use crate::json::packed::Packed;
+use crate::shim::definition::Definition;
+use crate::shim::stream::stream_override;
+use crate::shim::streams::StreamOverride;
 
 /// One binding.
 #[derive(Debug, Clone)]
@@ -22,13 +26,16 @@ pub struct BoundBinding {
     /// The collection's key as JSON pointers.
     pub key: Vec<String>,
     /// The collection's write schema; null where Flow sent none.
-    pub write_schema: Value,
+    pub write_schema: Packed,
+    /// What the shim says of the stream.
+    pub different: StreamOverride,
 }
 
 /// Reads every binding of a capture. Each stream may be bound once.
 pub fn resolve<P: UpstreamProtocol>(
     capture: &CaptureSpec,
     protocol: &P,
+    definition: &Definition,
 ) -> Result<Vec<BoundBinding>, Failure> {
     let mut bound: Vec<BoundBinding> = Vec::with_capacity(capture.bindings.len());
     let mut readers: HashMap<StreamId, u32> = HashMap::with_capacity(capture.bindings.len());
@@ -41,18 +48,20 @@ pub fn resolve<P: UpstreamProtocol>(
             return Err(wrong(index, &why));
         }
         let collection = collection(capture, binding);
-        let write_schema = match &collection.write_schema_json {
+        let write_schema: Value = match &collection.write_schema_json {
             text if text.is_empty() => Value::Null,
             text => serde_json::from_slice(text).map_err(|_| wrong(index, "its write schema is not JSON"))?,
         };
         let state_key = state_key(binding, &resource);
+        let different = stream_override(definition, &resource.id.name, &resource.id.to_string());
         bound.push(BoundBinding {
             index,
             resource,
             resource_config,
             state_key,
             key: collection.key.clone(),
-            write_schema,
+            write_schema: Packed::from(&write_schema),
+            different,
         });
     }
     Ok(bound)

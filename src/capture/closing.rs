@@ -1,8 +1,6 @@
 //! The two ends of a read: what Flow is told before it, and what is still written of streams that
 //! were read to their end.
 
-use serde_json::Value;
-
 use super::bindings::BoundBinding;
 use super::protocol::UpstreamProtocol;
 use super::pump::{Pump, closed};
@@ -11,17 +9,17 @@ use crate::flow::message::{BackfillBegin, BackfillComplete, Response, SourcedSch
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Tells Flow which refreshes begin, before anything else of their bindings, and what the source
-    /// says of their schemas (`None`: nothing).
-    pub(super) async fn begin(&mut self, schemas: &[Option<Value>]) -> Result<(), Failure> {
+    /// says of their schemas.
+    pub(super) async fn begin(&mut self) -> Result<(), Failure> {
         let bindings = self.refreshes.beginning();
         let mut said = !bindings.is_empty();
         for binding in bindings {
             let begin = Response { backfill_begin: Some(BackfillBegin { binding }), ..Response::default() };
             self.writer.send(&begin).await.map_err(closed)?;
         }
-        for (stream, schema) in schemas.iter().enumerate() {
-            let told = schema.as_ref().and_then(|schema| self.sourced.told(stream, schema));
-            if let Some(told) = told {
+        // Of a source that says nothing, Flow knows the write schema, which stands in.
+        for (stream, bound) in self.streams.iter().enumerate().filter(|(_, bound)| bound.is_sourced) {
+            if let Some(told) = self.sourced.told(stream, &bound.schema.tree()) {
                 said = true;
                 self.sourced_schema(told).await?;
             }
@@ -82,10 +80,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.flush().await?;
             }
         }
-        if let Some(binding) = finished.complete {
+        if finished.complete {
             self.seen.completed = true;
-            let complete =
-                Response { backfill_complete: Some(BackfillComplete { binding }), ..Response::default() };
+            let complete = BackfillComplete { binding: finished.binding };
+            let complete = Response { backfill_complete: Some(complete), ..Response::default() };
             self.writer.send(&complete).await.map_err(closed)?;
         }
         Ok(())

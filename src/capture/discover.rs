@@ -38,8 +38,7 @@ pub fn binding<P: UpstreamProtocol>(
         meta: definition.document.meta,
         key: different.key.as_deref(),
         patch: different.schema_patch.as_ref(),
-        carries: definition.read.discover_on_open == DiscoverOnOpen::Never
-            || !protocol.needs_discovery(&[Some(&stream.schema)]),
+        carries: definition.read.discover_on_open == DiscoverOnOpen::Never || !protocol.needs_discovery(true),
     };
     let adapted = schema::discovered(stream, &how);
     if let Some(warning) = &adapted.warning {

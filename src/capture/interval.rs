@@ -15,8 +15,6 @@ use super::state::CaptureState;
 use super::stray::stray_request_or_end;
 use super::supervisor::stopped;
 use crate::failure::Failure;
-use crate::shim::definition::Definition;
-use crate::shim::stream::stream_override;
 
 /// How a wait ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,14 +28,13 @@ pub(super) enum Rested {
 /// How long each binding has still to wait; zero for those that are due.
 pub(super) fn waits<P: UpstreamProtocol>(
     protocol: &P,
-    definition: &Definition,
     bound: &[BoundBinding],
     state: &CaptureState,
     now: Timestamp,
 ) -> Vec<Duration> {
     let stored = state.stored();
     let wait = |(position, binding): (usize, &BoundBinding)| {
-        let Some(interval) = interval(definition, binding) else { return Duration::ZERO };
+        let Some(interval) = binding.different.interval else { return Duration::ZERO };
         if !protocol.may_be_left_out(&binding.resource_config, &stored) {
             tracing::warn!(
                 stream = %binding.resource.id,
@@ -49,12 +46,6 @@ pub(super) fn waits<P: UpstreamProtocol>(
         left(state.read_at(position), interval, now)
     };
     bound.iter().enumerate().map(wait).collect()
-}
-
-/// The least time from one read of a binding to the next.
-pub(super) fn interval(definition: &Definition, binding: &BoundBinding) -> Option<Duration> {
-    let id = &binding.resource.id;
-    stream_override(definition, &id.name, &id.to_string()).interval
 }
 
 /// A time that cannot be read, or lies ahead, does not keep a stream from being read for longer than

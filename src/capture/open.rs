@@ -29,7 +29,7 @@ impl<P: UpstreamProtocol> Session<P> {
         let Some(capture) = request.capture else {
             return Err(Failure::new(Cause::Runtime, "the Open request names no capture"));
         };
-        let bound = bindings::resolve(&capture, &self.protocol)?;
+        let bound = bindings::resolve(&capture, &self.protocol, &self.definition)?;
         for binding in &bound {
             meta::serves(&binding.key, self.definition.document.meta)
                 .map_err(|why| bindings::wrong(binding.index, &why))?;
@@ -72,7 +72,7 @@ impl<P: UpstreamProtocol> Session<P> {
     ) -> Result<Option<Vec<BoundBinding>>, Failure> {
         let state = CaptureState::open(state, &state_keys(&bound))?;
         loop {
-            let waits = interval::waits(&self.protocol, &self.definition, &bound, &state, Timestamp::now());
+            let waits = interval::waits(&self.protocol, &bound, &state, Timestamp::now());
             let next = waits.iter().min().copied().unwrap_or_default();
             if next.is_zero() {
                 let due = |(binding, wait): (BoundBinding, &std::time::Duration)| {
@@ -108,7 +108,7 @@ impl<P: UpstreamProtocol> Session<P> {
                 return Ok(());
             }
         }
-        let part = Part { bound, streams: &survey.streams, sourced: &survey.sourced, sharing };
+        let part = Part { bound, streams: &survey.streams, sharing };
         let planned = reader.plan(&part, survey.discovered.as_deref(), state)?;
         opened(&mut self.is_open, &mut self.writer, planned.plan.durable.is_some()).await?;
         reader.read(part, planned, state, &mut self.writer, Some(&mut self.requests)).await

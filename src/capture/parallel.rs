@@ -160,8 +160,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let only = stream..=stream;
         let part = Part {
             bound: &company.bound[only.clone()],
-            streams: &company.survey.streams[only.clone()],
-            sourced: &company.survey.sourced[only],
+            streams: &company.survey.streams[only],
             sharing: Sharing::Process(&company.form),
         };
         let planned = self.plan(&part, company.survey.discovered.as_deref(), state)?;

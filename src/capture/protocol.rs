@@ -12,6 +12,7 @@ use super::event::LineError;
 use super::parser::LineParser;
 use super::supervisor::Upstream;
 use crate::failure::Failure;
+use crate::json::packed::Packed;
 use crate::shim::streams::Conventions;
 
 /// The name of a stream: unique within a source.
@@ -38,11 +39,18 @@ impl std::fmt::Display for StreamId {
 pub struct UpstreamSpec {
     /// The JSON schema of its config, as upstream wrote it; `None` where it has none to tell
     /// (taps without `--about`).
-    pub config_schema: Option<Value>,
+    pub config_schema: Option<Packed>,
     /// Where its documentation is.
     pub documentation_url: Option<String>,
     /// How its vendor describes its consent flow, as `oauth` reads it; `None` where it has none.
     pub consent_flow: Option<Value>,
+}
+
+impl UpstreamSpec {
+    /// The JSON schema of its config as a tree, where it has one to tell.
+    pub fn config_schema(&self) -> Option<Value> {
+        self.config_schema.as_ref().map(Packed::tree)
+    }
 }
 
 /// How bindings of this protocol are configured.
@@ -68,10 +76,10 @@ pub struct DiscoveredStream {
     /// The primary key as paths of property names; empty where there is none.
     pub key: Vec<Vec<String>>,
     /// The source's JSON schema of a record.
-    pub schema: Value,
+    pub schema: Packed,
     /// Facts about the stream that [`UpstreamProtocol::read_plan`] wants back at Open, kept as an
     /// annotation of the discovered schema; `None` where a fresh discovery is needed anyway.
-    pub source_stream: Option<Value>,
+    pub source_stream: Option<Packed>,
     /// Whether a new binding of it is enabled.
     pub enabled: bool,
     /// Whether an update may bring some of a row's columns only, so that a collection has to merge it.
@@ -89,11 +97,13 @@ pub struct BoundStream {
     pub resource_config: Value,
     /// The collection's key as JSON pointers.
     pub key: Vec<String>,
-    /// The source's JSON schema: rides in the write schema as `x-source-schema`, else freshly
-    /// discovered, else the write schema itself.
-    pub schema: Value,
+    /// The source's JSON schema: the freshly discovered one, else what rides in the write schema as
+    /// `x-source-schema`, else the write schema itself.
+    pub schema: Packed,
+    /// Whether the source itself says so; `false` where the write schema stands in.
+    pub is_sourced: bool,
     /// What discovery left as [`DiscoveredStream::source_stream`].
-    pub source_stream: Option<Value>,
+    pub source_stream: Option<Packed>,
 }
 
 #[cfg(test)]
@@ -105,7 +115,8 @@ impl BoundStream {
             id: StreamId { namespace: namespace.map(str::to_owned), name: name.to_owned() },
             resource_config: serde_json::json!({}),
             key: Vec::new(),
-            schema: serde_json::json!({}),
+            schema: Packed::from(&serde_json::json!({})),
+            is_sourced: false,
             source_stream: None,
         }
     }
@@ -291,9 +302,9 @@ pub trait UpstreamProtocol {
     /// the error says what it can do.
     fn supports(&self, stream: &DiscoveredStream, resource_config: &Value) -> Result<(), String>;
 
-    /// Whether Open needs a fresh discovery for these streams (their `schema` and `source_stream`
-    /// are what the write schemas carry, `None` where a write schema carries nothing).
-    fn needs_discovery(&self, carried: &[Option<&Value>]) -> bool;
+    /// Whether Open needs a fresh discovery. `all_carried`: the write schema of each binding carries
+    /// what the source said of its stream.
+    fn needs_discovery(&self, all_carried: bool) -> bool;
 
     /// How to read these streams. `streams` is never empty and has no stream twice.
     /// `discovered` holds the whole fresh catalog where `needs_discovery` asked for one.

@@ -1,14 +1,12 @@
 //! One read: upstream runs, its output is moved, and its end is judged.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::acknowledged::StateFile;
 use super::bindings::BoundBinding;
 use super::cadence::Cadence;
 use super::counts::Counts;
 use super::document::Documents;
-use super::interval;
 use super::outcome;
 use super::oversized::RecordLimit;
 use super::progress::Progress;
@@ -29,8 +27,6 @@ use super::watchdog;
 use crate::failure::Failure;
 use crate::flow::writer::Writer;
 use crate::shim::definition::Definition;
-use crate::shim::stream::stream_override;
-use crate::shim::streams::Normalization;
 
 /// What all reads of a session have in common.
 pub(super) struct Reader<'a, P> {
@@ -43,8 +39,6 @@ pub(super) struct Reader<'a, P> {
 pub(super) struct Part<'a> {
     pub(super) bound: &'a [BoundBinding],
     pub(super) streams: &'a [BoundStream],
-    /// What the source says of the schema of each stream; `None` where it says nothing.
-    pub(super) sourced: &'a [Option<Value>],
     pub(super) sharing: Sharing<'a>,
 }
 
@@ -78,7 +72,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         writer: &mut Writer,
         mut requests: Option<&mut Requests>,
     ) -> Result<(), Failure> {
-        let Part { bound, streams, sourced, sharing } = part;
+        let Part { bound, streams, sharing } = part;
         let Planned { refreshes, plan } = planned;
         let read_at = Timestamp::now().to_string();
         let standing = match sharing {
@@ -86,7 +80,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             _ => Standing::begin(state, streams.len()),
         };
         let mut running = self.upstream.start(&plan.invocation)?;
-        let transforms = self.transforms(bound);
+        let transforms = transforms(bound);
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
         let state_file = state_file.as_ref();
         let mut pump = Pump {
@@ -111,7 +105,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             limit: RecordLimit::of(&self.definition.read),
             sharing,
         };
-        pump.begin(sourced).await?;
+        pump.begin().await?;
         let watch = watchdog::Watch::over(&running, self.upstream.idle_timeout);
         let (output, left_behind) = running.output();
         let read = tokio::select! {
@@ -139,25 +133,23 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let verdict = outcome::decide(&ended, &pump.seen, streams);
         let finished = outcome::finished(&ended, &pump.seen, streams, verdict.is_ok());
         for (stream, binding) in bound.iter().enumerate().filter(|(stream, _)| finished[*stream]) {
-            if interval::interval(self.definition, binding).is_some() {
+            if binding.different.interval.is_some() {
                 pump.state.set_read_at(stream, read_at.clone());
             }
         }
         pump.close(bound, &finished, verdict.is_ok()).await?;
         verdict
     }
+}
 
-    /// What is changed in the records of each binding.
-    fn transforms(&self, bound: &[BoundBinding]) -> Vec<Option<Transform>> {
-        let compiled = bound.iter().map(|binding| {
-            let id = &binding.resource.id;
-            let different = stream_override(self.definition, &id.name, &id.to_string());
-            let to_date = |(pointer, Normalization::DatetimeToDate)| pointer;
-            let dates: Vec<String> = different.normalize.into_iter().map(to_date).collect();
-            Transform::compile(&binding.write_schema, &dates)
-        });
-        compiled.collect()
-    }
+/// What is changed in the records of each binding.
+fn transforms(bound: &[BoundBinding]) -> Vec<Option<Transform>> {
+    let compiled = |binding: &BoundBinding| {
+        // The only normalisation there is makes dates.
+        let dates: Vec<String> = binding.different.normalize.keys().cloned().collect();
+        Transform::compile(&binding.write_schema.tree(), &dates)
+    };
+    bound.iter().map(compiled).collect()
 }
 
 /// Ends upstream before it is done; nothing of it runs afterwards.

@@ -13,7 +13,7 @@ use super::blocks::{Block, Blocks};
 use super::document::Documents;
 use super::event::Traits;
 use super::protocol::{BoundStream, RefreshState, UpstreamProtocol};
-use super::refresh_mode::{Mode, asked, mode, resumes};
+use super::refresh_mode::{Mode, mode, resumes};
 use super::state::CaptureState;
 use crate::failure::{Cause, Failure};
 use crate::flow::writer::Writer;
@@ -77,17 +77,13 @@ impl Refreshes {
         let whole = protocol.reads_whole(&state.stored());
         let mut all = Vec::with_capacity(bound.len());
         for (position, (binding, stream)) in bound.iter().zip(streams).enumerate() {
-            let partial = state
-                .upstream(position)
-                .is_some_and(|s| protocol.refresh_state(stream, s) == RefreshState::Partial);
-            let mode = mode(definition, binding, whole && !partial);
-            let resumes =
-                binding.resource.full_refresh && resumes(protocol, mode, position, binding, stream, state);
+            let upstream = state.upstream(position).filter(|_| binding.resource.full_refresh);
+            let says = upstream.map(|upstream| protocol.refresh_state(stream, upstream));
+            let mode = mode(binding, whole && says != Some(RefreshState::Partial));
+            let resumes = says.is_some_and(|says| resumes(says, mode, position, binding, state));
             let kept = kept(state.refresh(position))?;
             let meta = definition.document.meta;
-            let mut rows = Rows::begin(binding, mode, resumes, state.row_id(position), kept, meta);
-            rows.asked = asked(definition, binding).is_some();
-            all.push(rows);
+            all.push(Rows::begin(binding, mode, resumes, state.row_id(position), kept, meta));
         }
         Ok(Self { streams: all, held: 0 })
     }
@@ -204,8 +200,7 @@ impl Refreshes {
         }
     }
 
-    /// Ends a refresh that ended well: deletes what is beyond it. `Some` holds how many documents
-    /// went out, and whether Flow has to be told that the refresh is complete.
+    /// Ends a refresh that ended well. What is beyond it is for the caller to delete.
     pub(super) fn finish(
         &mut self,
         stream: usize,
@@ -225,7 +220,7 @@ impl Refreshes {
         };
         rows.from = rows.next;
         rows.reach = rows.next;
-        let complete = std::mem::take(&mut rows.begun).then_some(rows.binding);
+        let complete = std::mem::take(&mut rows.begun);
         Finished { settled, gone, binding: rows.binding, complete }
     }
 }
@@ -238,8 +233,8 @@ pub(super) struct Finished {
     pub(super) gone: std::ops::Range<u64>,
     /// Of which binding.
     pub(super) binding: u32,
-    /// The binding, where Flow has to be told that its refresh is complete.
-    pub(super) complete: Option<u32>,
+    /// Whether Flow has to be told that the refresh is complete.
+    pub(super) complete: bool,
 }
 
 impl Rows {
@@ -274,7 +269,7 @@ impl Rows {
             reach,
             blocks,
             begun: kept.begun && resumes,
-            asked: false,
+            asked: binding.different.refresh.is_some(),
             resumes,
         }
     }

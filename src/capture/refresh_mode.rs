@@ -2,10 +2,8 @@
 
 use super::bindings::BoundBinding;
 use super::key;
-use super::protocol::{BoundStream, RefreshState, UpstreamProtocol};
+use super::protocol::RefreshState;
 use super::state::CaptureState;
-use crate::shim::definition::Definition;
-use crate::shim::stream::stream_override;
 use crate::shim::streams::Refresh;
 
 /// What happens to the rows of a binding.
@@ -24,13 +22,13 @@ pub(super) enum Mode {
 }
 
 /// The mode of a binding: the shim's, as far as its key allows, else what fits.
-pub(super) fn mode(definition: &Definition, binding: &BoundBinding, whole: bool) -> Mode {
+pub(super) fn mode(binding: &BoundBinding, whole: bool) -> Mode {
     if !binding.resource.full_refresh {
         return Mode::Incremental;
     }
     let id = &binding.resource.id;
     let by_place = binding.key == [key::FALLBACK];
-    match asked(definition, binding) {
+    match binding.different.refresh {
         Some(Refresh::Truncate) => Mode::Truncate,
         Some(Refresh::Append) if by_place => Mode::Append,
         Some(Refresh::Snapshot) if by_place => Mode::Snapshot,
@@ -48,24 +46,17 @@ pub(super) fn mode(definition: &Definition, binding: &BoundBinding, whole: bool)
     }
 }
 
-/// The shim's word on the refresh of a stream.
-pub(super) fn asked(definition: &Definition, binding: &BoundBinding) -> Option<Refresh> {
-    let id = &binding.resource.id;
-    stream_override(definition, &id.name, &id.to_string()).refresh
-}
-
-/// Whether upstream goes on inside a refresh. Where it does not, it must not get a state that says so.
-pub(super) fn resumes<P: UpstreamProtocol>(
-    protocol: &P,
+/// Whether upstream, whose state says this, goes on inside a refresh. Where it does not, it must not get
+/// a state that says so.
+pub(super) fn resumes(
+    says: RefreshState,
     mode: Mode,
     position: usize,
     binding: &BoundBinding,
-    stream: &BoundStream,
     state: &mut CaptureState,
 ) -> bool {
-    let Some(upstream) = state.upstream(position) else { return false };
     let by_place = binding.key == [key::FALLBACK] && mode != Mode::Count;
-    match protocol.refresh_state(stream, upstream) {
+    match says {
         RefreshState::Ended | RefreshState::Partial => false,
         RefreshState::Position { exact } if exact || !by_place => true,
         RefreshState::Position { .. } | RefreshState::Marker => {

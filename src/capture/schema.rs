@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::key::{self, Key};
 use super::protocol::DiscoveredStream;
+use crate::json::packed::Packed;
 use crate::json::schema::adapt;
 use crate::json::schema::admit::admit;
 use crate::json::schema::require::{require, require_name};
@@ -50,7 +51,7 @@ pub(super) struct DiscoveredSchema {
 
 /// The schema and key of a stream's collection.
 pub(super) fn discovered(stream: &DiscoveredStream, how: &Publishing<'_>) -> DiscoveredSchema {
-    let mut source = patched(&stream.schema, how.patch);
+    let mut source = patched(stream.schema.tree(), how.patch);
     if how.section.date_to_datetime {
         adapt::dates_to_datetimes(&mut source);
     }
@@ -78,7 +79,7 @@ pub(super) fn discovered(stream: &DiscoveredStream, how: &Publishing<'_>) -> Dis
         schema[SOURCE_SCHEMA] = source;
     }
     if let Some(source_stream) = stream.source_stream.as_ref().filter(|_| how.carries) {
-        schema[SOURCE_STREAM] = source_stream.clone();
+        schema[SOURCE_STREAM] = source_stream.tree();
     }
     let key = if counted {
         vec![key::FALLBACK.to_owned()]
@@ -89,19 +90,29 @@ pub(super) fn discovered(stream: &DiscoveredStream, how: &Publishing<'_>) -> Dis
 }
 
 /// The source's schema with the shim's patch.
-pub(super) fn patched(schema: &Value, patch: Option<&Value>) -> Value {
-    let mut schema = schema.clone();
+pub(super) fn patched(mut schema: Value, patch: Option<&Value>) -> Value {
     if let Some(patch) = patch {
         merge_patch::apply(&mut schema, patch);
     }
     schema
 }
 
-/// The source's schema, and the facts about its stream, that a write schema carries. Without the
-/// annotation a write schema that was published in the mode `source` is the source's schema.
-pub(super) fn carried(write_schema: &Value, mode: SchemaMode) -> (Option<&Value>, Option<&Value>) {
-    let own = Some(write_schema).filter(|schema| mode == SchemaMode::Source && schema.is_object());
-    (write_schema.get(SOURCE_SCHEMA).or(own), write_schema.get(SOURCE_STREAM))
+/// What a write schema carries.
+pub(super) struct Carried {
+    /// The source's schema; `None` where it carries none.
+    pub(super) schema: Option<Packed>,
+    /// The facts about its stream.
+    pub(super) stream: Option<Packed>,
+}
+
+impl Carried {
+    /// Without the annotation a write schema that was published in the mode `source` is the source's
+    /// schema.
+    pub(super) fn of(write_schema: &Value, mode: SchemaMode) -> Self {
+        let own = Some(write_schema).filter(|schema| mode == SchemaMode::Source && schema.is_object());
+        let schema = write_schema.get(SOURCE_SCHEMA).or(own).map(Packed::from);
+        Self { schema, stream: write_schema.get(SOURCE_STREAM).map(Packed::from) }
+    }
 }
 
 /// Constrains `_meta`, and what a person wrote in a patch: that is meant to hold.
@@ -116,7 +127,7 @@ fn inferred(how: &Publishing<'_>) -> Value {
         delete_annotation(&mut base);
     }
     let Some(patch) = how.patch else { return base };
-    let mut schema = adapt::documents(&patched(&json!({}), Some(patch)));
+    let mut schema = adapt::documents(&patched(json!({}), Some(patch)));
     let names = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     merge_patch::apply(&mut schema, &base);
     for name in names.iter().filter_map(Value::as_str) {
@@ -182,8 +193,8 @@ mod tests {
             resource_config: json!({}),
             resource_path: vec!["s".to_owned()],
             key: key.iter().map(|path| path.iter().map(|&step| step.to_owned()).collect()).collect(),
-            schema,
-            source_stream: Some(json!({"name": "s"})),
+            schema: Packed::from(&schema),
+            source_stream: Some(Packed::from(&json!({"name": "s"}))),
             enabled: true,
             partial_updates: false,
         }

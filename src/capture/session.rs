@@ -130,7 +130,7 @@ impl<P: UpstreamProtocol> Session<P> {
     async fn consent(&mut self) -> Result<Consent, Failure> {
         let mut upstreams = None;
         if self.definition.config.schema.is_none() {
-            let schema = self.spec().await?.config_schema.clone();
+            let schema = self.spec().await?.config_schema();
             upstreams = schema.or_else(|| Some(json!({"type": "object"})));
         }
         let schema = self.definition.config.seen(upstreams).unwrap_or_default();
@@ -153,7 +153,8 @@ impl<P: UpstreamProtocol> Session<P> {
         let consent = self.consent().await?;
         let seen = &consent.config_schema;
         secrets::hide(seen, &config);
-        let upstream = self.spec.as_ref().and_then(|spec| spec.config_schema.as_ref());
+        let upstream = self.spec.as_ref().and_then(UpstreamSpec::config_schema);
+        let upstream = upstream.as_ref();
         let way = Way { consent: consent.moves.clone(), moves: self.definition.config.map.0.clone() };
         let mapped = to_upstream(config.clone(), seen, upstream, &way)?;
         secrets::hide(upstream.unwrap_or(&Value::Null), &mapped);

@@ -107,15 +107,15 @@ impl Known {
     /// An endpoint config in upstream's own shape; both keep their secrets out of the log.
     fn reshaped(&self, definition: &Definition, config: &Value) -> Result<Value, Failure> {
         let spec = self.spec.as_ref();
-        let upstreams = spec.and_then(|spec| spec.config_schema.as_ref());
+        let upstreams = spec.and_then(UpstreamSpec::config_schema);
         let described = spec.and_then(|spec| spec.consent_flow.as_ref());
-        let schema = definition.config.seen(upstreams.cloned()).unwrap_or_default();
+        let schema = definition.config.seen(upstreams.clone()).unwrap_or_default();
         let consent = consent(definition.oauth2.as_ref(), described, schema)?;
         let seen = &consent.config_schema;
         secrets::hide(seen, config);
         let way = Way { consent: consent.moves, moves: definition.config.map.0.clone() };
-        let config = to_upstream_unchecked(config.clone(), seen, upstreams, &way)?;
-        secrets::hide(upstreams.unwrap_or(&Value::Null), &config);
+        let config = to_upstream_unchecked(config.clone(), seen, upstreams.as_ref(), &way)?;
+        secrets::hide(&upstreams.unwrap_or_default(), &config);
         Ok(config)
     }
 
@@ -152,5 +152,5 @@ pub(super) fn connector(command: CommandLine, definition: &Definition, shutdown:
 
 /// The config schema that people see, before consent adds to it; `None` where it is not known.
 pub(super) fn config_schema(definition: &Definition, spec: Option<&UpstreamSpec>) -> Option<Value> {
-    definition.config.seen(spec.and_then(|spec| spec.config_schema.clone()))
+    definition.config.seen(spec.and_then(UpstreamSpec::config_schema))
 }

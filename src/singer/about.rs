@@ -8,6 +8,7 @@ use crate::capture::protocol::{Invocation, UpstreamSpec};
 use crate::capture::secrets::tells_secret;
 use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::Failure;
+use crate::json::packed::Packed;
 
 /// Settings that the SDK adds to nearly every tap (singer-protocol.md, 1.3).
 const BUILT_IN: &[&str] = &[
@@ -37,9 +38,10 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
     let about: Option<Value> = text.find('{').and_then(|start| serde_json::from_str(&text[start..]).ok());
     let settings = about.as_ref().map(|about| &about["settings"]).filter(|settings| settings.is_object());
     match settings {
-        Some(settings) => {
-            Ok(UpstreamSpec { config_schema: Some(schema(settings)), ..UpstreamSpec::default() })
-        }
+        Some(settings) => Ok(UpstreamSpec {
+            config_schema: Some(Packed::from(&schema(settings))),
+            ..UpstreamSpec::default()
+        }),
         // argparse's own code for an unknown or missing flag: a tap without `--about`.
         None if ended.status.code() == Some(2) => Ok(UpstreamSpec::default()),
         None if ended.status.success() => {

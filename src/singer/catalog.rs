@@ -2,41 +2,47 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::resource::{FULL_TABLE, INCREMENTAL, LOG_BASED};
 use crate::capture::protocol::{Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, StreamId};
 use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::{Cause, Failure};
+use crate::json::packed::Packed;
 use crate::json::pointer;
 use crate::log::{self, Level};
 
 /// How many lines of a sync are looked at for schemas, where a tap answers a discovery with one.
 const SYNC_LINES: usize = 10_000;
 
-/// Runs discoveries, and keeps the last one: a validation asks twice for the same.
+/// Runs discoveries, and keeps that of a check: a validation asks twice for the same.
 #[derive(Debug, Default)]
 pub(super) struct Discovery {
-    last: Mutex<Option<(Value, Vec<DiscoveredStream>)>>,
+    checked: Mutex<Option<(Value, Vec<DiscoveredStream>)>>,
 }
 
 impl Discovery {
+    /// Whether the tap can discover; what it finds is for the next [`run`](Self::run).
+    pub(super) async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure> {
+        let streams = discover(upstream, config).await?;
+        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some((config.clone(), streams));
+        Ok(())
+    }
+
     pub(super) async fn run(
         &self,
         upstream: &Upstream,
         config: &Value,
     ) -> Result<Vec<DiscoveredStream>, Failure> {
-        if let Some((of, streams)) = &*self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-            && of == config
-        {
-            return Ok(streams.clone());
+        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match checked.filter(|(of, _)| of == config) {
+            Some((_, streams)) => Ok(streams),
+            None => discover(upstream, config).await,
         }
-        let streams = discover(upstream, config).await?;
-        *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some((config.clone(), streams.clone()));
-        Ok(streams)
     }
 }
 
@@ -50,14 +56,13 @@ async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredS
     if !ended.status.success() && !ended.cut_short {
         return Err(ended.failure("discover"));
     }
-    let entries = answer.entries().ok_or_else(|| {
+    answer.streams().ok_or_else(|| {
         let program = &ended.program;
         Failure::new(
             Cause::UpstreamProtocol,
             format!("{program} printed no catalog when asked to --discover; is it a Singer tap?"),
         )
-    })?;
-    Ok(streams(entries))
+    })
 }
 
 /// What a tap prints when asked to discover: a catalog over many lines, or, where it does not know
@@ -78,8 +83,7 @@ impl Answer {
             if line.trim_ascii().is_empty() {
                 return ControlFlow::Continue(());
             }
-            let message = serde_json::from_slice::<Value>(line).ok();
-            self.is_sync = message.is_some_and(|message| message["type"].is_string());
+            self.is_sync = serde_json::from_slice::<Message>(line).is_ok();
             if !self.is_sync && !line.trim_ascii_start().starts_with(b"{") {
                 log::upstream(Level::Warn, String::from_utf8_lossy(line).trim_end(), Map::new());
                 return ControlFlow::Continue(());
@@ -100,7 +104,8 @@ impl Answer {
         if self.lines >= SYNC_LINES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn entries(self) -> Option<Vec<Value>> {
+    /// The streams; `None` where the tap printed no catalog.
+    fn streams(self) -> Option<Vec<DiscoveredStream>> {
         if self.is_sync {
             tracing::warn!(
                 "the tap knows no discovery and ran a sync instead; its streams are those that it printed"
@@ -111,18 +116,29 @@ impl Answer {
                     "key_properties": schema["key_properties"],
                 })
             };
-            return Some(self.schemas.into_iter().map(entry).collect());
+            return Some(streams(self.schemas.into_iter().map(entry)));
         }
-        let mut catalog: Value = serde_json::from_slice(&self.text).ok()?;
-        match catalog["streams"].take() {
-            Value::Array(streams) => Some(streams),
-            _ => None,
-        }
+        let catalog: Catalog<'_> = serde_json::from_slice(&self.text).ok()?;
+        // Each was read once already.
+        Some(streams(catalog.streams.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok())))
     }
 }
 
-fn streams(entries: Vec<Value>) -> Vec<DiscoveredStream> {
-    let mut streams: Vec<DiscoveredStream> = entries.into_iter().filter_map(discovered).collect();
+/// What tells a message from the first line of a catalog.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(rename = "type")]
+    _kind: String,
+}
+
+#[derive(Deserialize)]
+struct Catalog<'a> {
+    #[serde(borrow)]
+    streams: Vec<&'a RawValue>,
+}
+
+fn streams(entries: impl Iterator<Item = Value>) -> Vec<DiscoveredStream> {
+    let mut streams: Vec<DiscoveredStream> = entries.filter_map(|entry| discovered(&entry)).collect();
     // MySQL taps say of every table that it is not selected by default, which says nothing.
     if streams.iter().all(|stream| !stream.enabled) {
         for stream in &mut streams {
@@ -133,8 +149,8 @@ fn streams(entries: Vec<Value>) -> Vec<DiscoveredStream> {
 }
 
 /// One stream of a catalog; `None` where it has no name.
-pub(super) fn discovered(raw: Value) -> Option<DiscoveredStream> {
-    let entry = Entry(&raw);
+pub(super) fn discovered(raw: &Value) -> Option<DiscoveredStream> {
+    let entry = Entry(raw);
     let name = entry.id()?.to_owned();
     let method = entry.method();
     let mut resource_config = json!({
@@ -151,29 +167,32 @@ pub(super) fn discovered(raw: Value) -> Option<DiscoveredStream> {
         resource_config,
         resource_path: vec![name],
         key: entry.key().into_iter().map(|column| vec![column.to_owned()]).collect(),
-        schema: entry.readable_schema(),
+        schema: Packed::from(&entry.readable_schema()),
         enabled: entry.root_metadata()["selected-by-default"] != false
             && entry.root_metadata()["inclusion"] != "unsupported",
         partial_updates: entry.may_update_in_part(),
-        source_stream: Some(raw),
+        source_stream: Some(Packed::from(raw)),
     })
 }
 
 /// A bound stream as it was discovered once: from what discovery left in its write schema, else from
 /// its resource config, schema and key.
 pub(super) fn kept(stream: &BoundStream) -> Option<DiscoveredStream> {
-    let entry = stream.source_stream.clone().unwrap_or_else(|| {
-        let columns: Vec<String> =
-            stream.key.iter().filter_map(|step| pointer::to_path(step)?.into_iter().next()).collect();
-        json!({
-            "tap_stream_id": stream.id.name,
-            "stream": stream.resource_config["stream"].as_str().unwrap_or(&stream.id.name),
-            "key_properties": columns,
-            "schema": stream.schema,
-            "metadata": [],
-        })
-    });
-    discovered(entry)
+    let entry = stream.source_stream.as_ref().map_or_else(
+        || {
+            let columns: Vec<String> =
+                stream.key.iter().filter_map(|step| pointer::to_path(step)?.into_iter().next()).collect();
+            json!({
+                "tap_stream_id": stream.id.name,
+                "stream": stream.resource_config["stream"].as_str().unwrap_or(&stream.id.name),
+                "key_properties": columns,
+                "schema": stream.schema.tree(),
+                "metadata": [],
+            })
+        },
+        Packed::tree,
+    );
+    discovered(&entry)
 }
 
 /// Whether a record schema has this column.
@@ -276,14 +295,14 @@ impl<'a> Entry<'a> {
 mod tests {
     use super::*;
 
-    fn answered(text: &str) -> Option<Vec<Value>> {
+    fn answered(text: &str) -> Option<Vec<DiscoveredStream>> {
         let mut answer = Answer::default();
         for line in text.lines() {
             if answer.line(line.as_bytes()).is_break() {
                 break;
             }
         }
-        answer.entries()
+        answer.streams()
     }
 
     #[test]
@@ -299,14 +318,14 @@ mod tests {
     #[test]
     fn a_sync_in_place_of_a_catalog_gives_its_schemas() {
         let text = "{\"type\":\"SCHEMA\",\"stream\":\"rates\",\"schema\":{\"properties\":{\"date\":{\"type\":\"string\"}}},\"key_properties\":[\"date\"]}\n{\"type\":\"RECORD\",\"stream\":\"rates\",\"record\":{}}\n";
-        let found = streams(answered(text).expect("entries"));
+        let found = answered(text).expect("streams");
         assert_eq!(found[0].id.name, "rates");
         assert_eq!(found[0].key, [vec!["date".to_owned()]]);
     }
 
     #[test]
     fn methods_are_chosen_with_care() {
-        let method = |entry: Value| discovered(entry).expect("a stream").resource_config;
+        let method = |entry: Value| discovered(&entry).expect("a stream").resource_config;
         let root = |metadata: Value| json!([{"breadcrumb": [], "metadata": metadata}]);
         let forced =
             method(json!({"tap_stream_id": "a", "metadata": root(json!({"forced-replication-method": ""}))}));
@@ -326,7 +345,7 @@ mod tests {
 
     #[test]
     fn unsupported_fields_and_streams_are_left_out() {
-        let stream = discovered(json!({
+        let stream = discovered(&json!({
             "tap_stream_id": "a", "key_properties": null,
             "schema": {"properties": {"x": {}, "y": {"inclusion": "unsupported"}, "z": {}}},
             "metadata": [
@@ -335,7 +354,7 @@ mod tests {
             ],
         }))
         .expect("a stream");
-        assert_eq!(stream.schema["properties"], json!({"x": {}}));
+        assert_eq!(stream.schema.tree()["properties"], json!({"x": {}}));
         assert_eq!(stream.key, [vec!["x".to_owned()]]);
         assert!(!stream.enabled);
     }
@@ -343,8 +362,8 @@ mod tests {
     #[test]
     fn a_tap_that_deselects_everything_says_nothing() {
         let entry = |name: &str| json!({"tap_stream_id": name, "metadata": [{"breadcrumb": [], "metadata": {"selected-by-default": false}}]});
-        assert!(streams(vec![entry("a"), entry("b")]).iter().all(|stream| stream.enabled));
-        let mixed = streams(vec![entry("a"), json!({"tap_stream_id": "b"})]);
+        assert!(streams([entry("a"), entry("b")].into_iter()).iter().all(|stream| stream.enabled));
+        let mixed = streams([entry("a"), json!({"tap_stream_id": "b"})].into_iter());
         assert_eq!(mixed.iter().map(|stream| stream.enabled).collect::<Vec<_>>(), [false, true]);
     }
 }

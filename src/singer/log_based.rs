@@ -2,11 +2,13 @@
 //!
 //! Which tap it is, its catalog tells: programs and packages go by the same name, `tap-postgres`.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::catalog::Entry;
 use super::resource::{self, LOG_BASED};
-use crate::capture::protocol::{BoundStream, DiscoveredStream};
+use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 
 /// How long meltanolabs-tap-postgres reads before it first confirms what it printed.
 const CONFIRMS_AFTER: u64 = 30;
@@ -15,12 +17,11 @@ const CONFIRMS_AFTER: u64 = 30;
 fn entries<'a>(
     streams: &'a [BoundStream],
     discovered: &'a [DiscoveredStream],
-) -> impl Iterator<Item = &'a Value> {
+) -> impl Iterator<Item = Value> + 'a {
     let by_log = |stream: &&BoundStream| resource::method(&stream.resource_config) == Ok(LOG_BASED);
-    streams
-        .iter()
-        .filter(by_log)
-        .filter_map(|stream| discovered.iter().find(|found| found.id == stream.id)?.source_stream.as_ref())
+    let bound: HashSet<&StreamId> = streams.iter().filter(by_log).map(|stream| &stream.id).collect();
+    let bound = discovered.iter().filter(move |found| bound.contains(&found.id));
+    bound.filter_map(|found| Some(found.source_stream.as_ref()?.tree()))
 }
 
 /// Whether this is pipelinewise-tap-postgres reading the log: it reads its state file again every
@@ -29,9 +30,9 @@ fn entries<'a>(
 /// so that rewriting it does them no harm.
 pub(super) fn rereads_state(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> bool {
     entries(streams, discovered).any(|entry| {
-        let root = Entry(entry).root_metadata();
+        let root = Entry(&entry).root_metadata();
         let names = ["schema-name", "database-name", "is-view"];
-        !is_sdk(entry) && names.iter().all(|name| root.get(*name).is_some())
+        !is_sdk(&entry) && names.iter().all(|name| root.get(*name).is_some())
     })
 }
 
@@ -39,7 +40,7 @@ pub(super) fn rereads_state(streams: &[BoundStream], discovered: &[DiscoveredStr
 /// whether anyone keeps it or not.
 pub(super) fn warn(config: &Value, streams: &[BoundStream], discovered: &[DiscoveredStream]) {
     let frees_by_itself = entries(streams, discovered)
-        .any(|entry| is_sdk(entry) && Entry(entry).root_metadata().get("schema-name").is_some());
+        .any(|entry| is_sdk(&entry) && Entry(&entry).root_metadata().get("schema-name").is_some());
     let short = config["replication_max_run_seconds"].as_u64().is_some_and(|limit| limit < CONFIRMS_AFTER);
     if frees_by_itself && is_postgres(config) && !short {
         tracing::warn!(
@@ -81,9 +82,9 @@ mod tests {
     fn recorded(fixture: &str) -> Vec<DiscoveredStream> {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/singer").join(fixture);
         let text = std::fs::read_to_string(path.join("discover.json")).expect("a fixture");
-        let mut tree: Value = serde_json::from_str(&text).expect("JSON");
-        let streams = tree["streams"].as_array_mut().expect("streams");
-        streams.drain(..).filter_map(catalog::discovered).collect()
+        let tree: Value = serde_json::from_str(&text).expect("JSON");
+        let streams = tree["streams"].as_array().expect("streams");
+        streams.iter().filter_map(catalog::discovered).collect()
     }
 
     #[test]

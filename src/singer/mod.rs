@@ -80,7 +80,7 @@ impl UpstreamProtocol for Singer {
 
     /// Singer has no check; a tap that can discover can connect.
     async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure> {
-        self.discovery.run(upstream, config).await.map(drop)
+        self.discovery.check(upstream, config).await
     }
 
     async fn discover(&self, upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
@@ -97,7 +97,7 @@ impl UpstreamProtocol for Singer {
     }
 
     /// A tap wants its whole catalog back, as fresh as can be (singer-protocol.md, 2.3 and 4.7).
-    fn needs_discovery(&self, _: &[Option<&Value>]) -> bool {
+    fn needs_discovery(&self, _: bool) -> bool {
         true
     }
 
@@ -123,7 +123,7 @@ impl UpstreamProtocol for Singer {
         ];
         let mut files = vec![
             PrivateFile { name: "config.json", content: config.to_string().into_bytes() },
-            PrivateFile { name: "catalog.json", content: catalog.to_string().into_bytes() },
+            PrivateFile { name: "catalog.json", content: serde_json::to_vec(&catalog).unwrap_or_default() },
         ];
         log_based::warn(config, streams, discovered);
         let rewritten = match self.state_file_acks {

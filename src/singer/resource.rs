@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::catalog::{self, Entry};
 use crate::capture::protocol::{DiscoveredStream, Resource, ResourceSpec, StreamId};
+use crate::json::packed::Packed;
 
 /// Reads every row each time.
 pub(super) const FULL_TABLE: &str = "FULL_TABLE";
@@ -39,7 +40,8 @@ pub(super) fn replication_key(config: &Value) -> Option<&str> {
 
 pub(super) fn supports(stream: &DiscoveredStream, config: &Value) -> Result<(), String> {
     let method = method(config)?;
-    let Some(entry) = stream.source_stream.as_ref().map(Entry) else { return Ok(()) };
+    let Some(entry) = stream.source_stream.as_ref().map(Packed::tree) else { return Ok(()) };
+    let entry = Entry(&entry);
     if let Some(forced) = entry.forced_method().filter(|forced| *forced != method) {
         return Err(format!("the tap reads it by {forced} only; set `replication_method` to that"));
     }
@@ -50,7 +52,11 @@ pub(super) fn supports(stream: &DiscoveredStream, config: &Value) -> Result<(), 
     match replication_key(config).or_else(|| entry.replication_key()) {
         None if valid.len() == 1 => Ok(()),
         None => Err(format!("INCREMENTAL needs a `replication_key`{}", one_of(&valid))),
-        Some(key) if valid.is_empty() || valid.contains(&key) || catalog::has_column(&stream.schema, key) => {
+        Some(key)
+            if valid.is_empty()
+                || valid.contains(&key)
+                || catalog::has_column(&stream.schema.tree(), key) =>
+        {
             Ok(())
         }
         Some(key) => Err(format!("it has no column {key:?} to be its `replication_key`{}", one_of(&valid))),
@@ -89,7 +95,7 @@ mod tests {
     use super::*;
 
     fn stream(entry: Value) -> DiscoveredStream {
-        catalog::discovered(entry).expect("a stream")
+        catalog::discovered(&entry).expect("a stream")
     }
 
     #[test]

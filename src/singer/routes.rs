@@ -43,13 +43,14 @@ fn names(stream: &BoundStream, discovered: Option<&DiscoveredStream>) -> Vec<Str
     let Some(entry) = discovered.and_then(|found| found.source_stream.as_ref()) else {
         return vec![stream.id.name.clone()];
     };
+    let entry = entry.tree();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let plain = text(&entry["stream"]);
     let prefixed = |prefix: &Value| match prefix.as_str() {
         Some(prefix) if !plain.is_empty() => format!("{prefix}-{plain}"),
         _ => String::new(),
     };
-    let root = Entry(entry).root_metadata();
+    let root = Entry(&entry).root_metadata();
     vec![
         stream.id.name.clone(),
         plain.clone(),
@@ -67,7 +68,7 @@ mod tests {
     use crate::singer::catalog::discovered;
 
     fn route_names(entries: &[Value]) -> Vec<(String, usize)> {
-        let found: Vec<DiscoveredStream> = entries.iter().cloned().filter_map(discovered).collect();
+        let found: Vec<DiscoveredStream> = entries.iter().filter_map(discovered).collect();
         let streams: Vec<BoundStream> = found
             .iter()
             .map(|found| BoundStream { id: found.id.clone(), ..BoundStream::bare(None, "") })

@@ -5,18 +5,26 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::catalog::{Entry, has_column};
 use super::resource::{self, INCREMENTAL, LOG_BASED};
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 use crate::failure::{Cause, Failure};
+use crate::json::packed::Packed;
 
 /// The column by which meltanolabs-tap-postgres keeps its place in the log; without it, each run
 /// reads all of the log again (singer-protocol.md, 2.4).
 const LSN: &str = "_sdc_lsn";
 
-pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> Result<Value, Failure> {
+/// The catalog of a read.
+#[derive(Debug, Serialize)]
+pub(super) struct Catalog {
+    streams: Vec<Packed>,
+}
+
+pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> Result<Catalog, Failure> {
     let known: HashSet<&StreamId> = discovered.iter().map(|found| &found.id).collect();
     if let Some(gone) = streams.iter().find(|stream| !known.contains(&stream.id)) {
         return Err(Failure::new(
@@ -28,19 +36,27 @@ pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) 
         ));
     }
     let bound: HashMap<&StreamId, &BoundStream> = streams.iter().map(|stream| (&stream.id, stream)).collect();
+    let entry_of =
+        |found: &DiscoveredStream| found.source_stream.as_ref().map_or_else(|| json!({}), Packed::tree);
+    let mut names: HashMap<Value, usize> = HashMap::with_capacity(streams.len());
+    for found in discovered.iter().filter(|found| bound.contains_key(&found.id)) {
+        *names.entry(entry_of(found)["stream"].take()).or_default() += 1;
+    }
     let mut entries = Vec::with_capacity(discovered.len());
     for found in discovered {
-        let mut entry = found.source_stream.clone().unwrap_or_else(|| json!({}));
+        let mut entry = entry_of(found);
         let chosen = bound.get(&found.id);
         select(&mut entry, chosen.is_some());
         if let Some(stream) = chosen {
             replicate(&mut entry, stream)
                 .map_err(|why| Failure::new(Cause::Config, format!("stream {:?}: {why}", stream.id.name)))?;
+            if names.get(&entry["stream"]).is_some_and(|times| *times > 1) {
+                tell_apart(&mut entry);
+            }
         }
-        entries.push(entry);
+        entries.push(Packed::from(&entry));
     }
-    tell_apart(&mut entries, streams);
-    Ok(json!({ "streams": entries }))
+    Ok(Catalog { streams: entries })
 }
 
 /// Marks a stream and its fields. Booleans, because `"false"` selects (surprise 29).
@@ -115,20 +131,11 @@ fn has_log_columns(entry: &Value) -> bool {
 
 /// Two tables of one name would print one stream name. Taps other than SDK ones print the entry's
 /// `stream`, so there it can tell them apart (singer-io tap-mysql; singer-protocol.md, 4.6).
-fn tell_apart(entries: &mut [Value], streams: &[BoundStream]) {
-    let ids: HashSet<&str> = streams.iter().map(|stream| stream.id.name.as_str()).collect();
-    let chosen = |entry: &Value| entry["tap_stream_id"].as_str().is_some_and(|id| ids.contains(id));
-    let mut names: HashMap<Value, usize> = HashMap::new();
-    for entry in entries.iter().filter(|entry| chosen(entry)) {
-        *names.entry(entry["stream"].clone()).or_default() += 1;
-    }
-    for entry in entries.iter_mut().filter(|entry| chosen(entry)) {
-        let repeats = names.get(&entry["stream"]).is_some_and(|times| *times > 1);
-        // pipelinewise-tap-postgres puts the schema's name in front by itself.
-        let prefixed = Entry(entry).root_metadata().get("schema-name").is_some();
-        if repeats && !is_sdk(entry) && !prefixed {
-            entry["stream"] = entry["tap_stream_id"].clone();
-        }
+fn tell_apart(entry: &mut Value) {
+    // pipelinewise-tap-postgres puts the schema's name in front by itself.
+    let prefixed = Entry(entry).root_metadata().get("schema-name").is_some();
+    if !is_sdk(entry) && !prefixed && entry["tap_stream_id"].is_string() {
+        entry["stream"] = entry["tap_stream_id"].clone();
     }
 }
 
@@ -167,8 +174,13 @@ mod tests {
         BoundStream { resource_config, key: vec!["/id".to_owned()], ..BoundStream::bare(None, name) }
     }
 
+    fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> Result<Value, Failure> {
+        let catalog = super::catalog(streams, discovered)?;
+        Ok(serde_json::to_value(catalog).expect("JSON"))
+    }
+
     fn found(entries: &[Value]) -> Vec<DiscoveredStream> {
-        entries.iter().cloned().filter_map(discovered).collect()
+        entries.iter().filter_map(discovered).collect()
     }
 
     fn table(id: &str, stream: &str) -> Value {

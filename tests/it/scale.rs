@@ -59,12 +59,17 @@ fn singer_bindings(streams: usize) -> Vec<Value> {
 
 /// Runs one request; also returns the seconds of CPU that the program and what it started took.
 fn measured(connector: &Connector, request: &Value) -> (Run, f64) {
+    let run = in_shell(connector, request, "\"$@\"; code=$?; times >times; exit $code");
+    let times = std::fs::read_to_string(format!("{}/times", connector.folder_path())).expect("times");
+    let seconds = times.lines().nth(1).expect("of children").split_whitespace().map(seconds).sum();
+    (run, seconds)
+}
+
+/// Runs one request by a shell, whose script calls the program as `"$@"`.
+fn in_shell(connector: &Connector, request: &Value, script: &str) -> Run {
     let command = connector.command();
     let mut shell = std::process::Command::new("sh");
-    shell
-        .args(["-c", "\"$@\"; code=$?; times >times; exit $code", "sh"])
-        .arg(command.get_program())
-        .args(command.get_args());
+    shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
     shell.current_dir(connector.folder_path());
     for (name, value) in command.get_envs() {
         match value {
@@ -80,9 +85,7 @@ fn measured(connector: &Connector, request: &Value) -> (Run, f64) {
     let run = Run::of(child.wait_with_output().expect("an end"));
     // A program that ends without reading all is for its exit code to tell.
     let _ = writer.join();
-    let times = std::fs::read_to_string(format!("{}/times", connector.folder_path())).expect("times");
-    let seconds = times.lines().nth(1).expect("of children").split_whitespace().map(seconds).sum();
-    (run, seconds)
+    run
 }
 
 /// The seconds of `1m2.5s`.
@@ -125,6 +128,18 @@ fn twenty_thousand_streams_are_discovered_and_read() {
             assert!(run.succeeded().only("opened").is_object());
             seconds
         });
+    }
+}
+
+#[test]
+fn large_catalogs_take_a_few_times_their_text() {
+    for (protocol, catalog) in [("airbyte", airbyte_catalog(30_000)), ("singer", singer_catalog(30_000))] {
+        let connector = shim(protocol, &catalog);
+        let limit_kib = catalog.len() * 16 / 1024 + 32 * 1024;
+        let script = format!("ulimit -d {limit_kib} && exec \"$@\"");
+        let run = in_shell(&connector, &json!({"discover": {"config": {}}}), &script).succeeded();
+        let bindings = run.only("discovered")["bindings"].as_array().map(Vec::len);
+        assert_eq!(bindings, Some(30_000), "{protocol}: within {limit_kib} KiB");
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flow_shim::airbyte::Airbyte;
 use flow_shim::capture::protocol::{BoundStream, DiscoveredStream, StreamId, UpstreamProtocol};
 use flow_shim::capture::state::CaptureState;
+use flow_shim::json::packed::Packed;
 use flow_shim::singer::Singer;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -206,7 +207,8 @@ fn session<S: Side>(bound: u8, versions: [u32; 3], flow: &Value) -> Session {
         id: StreamId { namespace: None, name: (*name).to_owned() },
         resource_config: json!({"stream": name, "tap_stream_id": name, "syncMode": "incremental", "replication_method": "FULL_TABLE"}),
         key: Vec::new(),
-        schema: json!({"type": "object"}),
+        schema: Packed::from(&json!({"type": "object"})),
+        is_sourced: false,
         source_stream: None,
     };
     let state = CaptureState::open(flow.to_string().as_bytes(), &keys).expect("our own state");
@@ -246,10 +248,10 @@ fn offered(name: &str) -> DiscoveredStream {
         resource_config: json!({}),
         resource_path: vec![name.to_owned()],
         key: Vec::new(),
-        schema: json!({"type": "object"}),
-        source_stream: Some(
-            json!({"name": name, "stream": name, "tap_stream_id": name, "schema": {}, "metadata": []}),
-        ),
+        schema: Packed::from(&json!({"type": "object"})),
+        source_stream: Some(Packed::from(
+            &json!({"name": name, "stream": name, "tap_stream_id": name, "schema": {}, "metadata": []}),
+        )),
         enabled: true,
         partial_updates: false,
     }

@@ -65,7 +65,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
 
 fn moves(subject: &Subject<'_>, report: &mut Report) {
     let (Some(seen), map) = (subject.seen_schema(), &subject.definition.config.map.0) else { return };
-    let upstream = subject.known.and_then(|known| known.spec.as_ref()?.config_schema.as_ref());
+    let upstream = subject.known.and_then(|known| known.spec.as_ref()?.config_schema());
     // What an earlier move has put somewhere can be moved on.
     let mut there: Vec<&[String]> = Vec::new();
     for one in map {
@@ -76,7 +76,7 @@ fn moves(subject: &Subject<'_>, report: &mut Report) {
             let what = format!("the config schema has nothing at {from}");
             report.error(place(), &what, "name a place of the schema, or add it in `config.schemaPatch`");
         }
-        if let Some(upstream) = upstream.filter(|schema| is_told(schema) && !one.to.is_empty())
+        if let Some(upstream) = upstream.as_ref().filter(|schema| is_told(schema) && !one.to.is_empty())
             && types::at(upstream, &one.to).is_none()
         {
             let what = format!("upstream's config schema has nothing at {to}");

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Subject;
 use super::report::Report;
+use crate::capture::protocol::UpstreamSpec;
 use crate::dev::known::config_schema;
 use crate::flow::message::OAuth2;
 use crate::json::schema::types;
@@ -40,9 +41,9 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
     if schema.is_some() {
         variables(subject, message, &example(&consent.config_schema, 0), report);
     }
-    let own = upstream.and_then(|spec| spec.config_schema.as_ref()).filter(|_| section != "auto");
+    let own = upstream.and_then(UpstreamSpec::config_schema).filter(|_| section != "auto");
     if let Some(own) = own.filter(|schema| schema["properties"].is_object()) {
-        delivery(subject, own, report);
+        delivery(subject, &own, report);
     }
 }
 

@@ -79,7 +79,7 @@ fn pointers(
     stream: &DiscoveredStream,
     report: &mut Report,
 ) {
-    let mut schema = stream.schema.clone();
+    let mut schema = stream.schema.tree();
     if let Some(patch) = &different.schema_patch {
         merge_patch::apply(&mut schema, patch);
     }

@@ -173,7 +173,7 @@ fn listed(key: &[String]) -> String {
 }
 
 fn source(stream: &DiscoveredStream, member: &str) -> Value {
-    stream.source_stream.as_ref().map(|source| source[member].clone()).unwrap_or_default()
+    stream.source_stream.as_ref().map(|source| source.tree()[member].clone()).unwrap_or_default()
 }
 
 /// The ways in which a stream can be read, in its protocol's words.
