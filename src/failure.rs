@@ -1,16 +1,18 @@
 //! How a run of flow-shim fails: one [`Failure`], logged once, as the last line on stderr.
 //!
 //! Flow shows that last line to the user (`reference: connector-init`), so a failure carries a
-//! message for people, the facts that a developer wants beside it, and an exit code. Texts are
+//! message for people, a code to search for, and the facts that a developer wants beside it. Texts are
 //! fragments in lower case that say what happened, where, and what to do; they never hold a value
 //! of a config.
 
+mod code;
 mod kind;
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
+pub use self::code::Code;
 pub use self::kind::FailureType;
 
 /// Why a run failed; decides the exit code.
@@ -59,8 +61,8 @@ impl Cause {
 /// What is said last, and the exit code that goes with it.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// Why.
-    pub cause: Cause,
+    /// What, as a word to search for.
+    pub code: Code,
     /// One sentence for the user.
     pub message: String,
     /// Facts beside it, for developers: stack traces, internal messages, exit statuses.
@@ -69,8 +71,13 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with a message for the user and no further facts.
-    pub fn new(cause: Cause, message: impl Into<String>) -> Self {
-        Self { cause, message: message.into(), fields: Map::new() }
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fields: Map::new() }
+    }
+
+    /// Why, which decides the exit code.
+    pub fn cause(&self) -> Cause {
+        self.code.cause()
     }
 
     /// Adds a fact that is logged beside the message.
@@ -92,7 +99,7 @@ impl Failure {
     /// Who can do something about it: as upstream told, else derived.
     pub fn failure_type(&self) -> FailureType {
         let told = self.fields.get("failureType").and_then(Value::as_str).and_then(FailureType::told);
-        told.unwrap_or_else(|| FailureType::derived(self.cause, &self.message))
+        told.unwrap_or_else(|| FailureType::derived(self.cause(), &self.message))
     }
 
     /// Puts what was being done before the message: `"validating: …"`.
@@ -105,7 +112,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        write!(f, "{} [{}]", self.message, self.code)
     }
 }
 
@@ -122,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn context_stands_before_the_message() {
-        let failure = Failure::new(Cause::Config, "no such stream").while_doing("open");
-        assert_eq!(failure.to_string(), "open: no such stream");
+    fn context_stands_before_the_message_and_the_code_behind_it() {
+        let failure = Failure::new(Code::NO_STREAM, "it is gone").while_doing("open");
+        assert_eq!(failure.to_string(), "open: it is gone [no-stream]");
     }
 }

@@ -26,7 +26,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 
 /// Flow's log levels, the quietest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,7 +102,7 @@ pub fn log_panics() {
             message.downcast_ref::<String>().map(String::as_str).or(message.downcast_ref::<&str>().copied());
         let message = message.unwrap_or_default();
         let message = format!("flow-shim has a bug; please report it: panic at {place}: {message}");
-        write_line(Level::Error, &message, Map::new());
+        write_failure(&Failure::new(Code::BUG, message));
     }));
 }
 
@@ -167,10 +167,17 @@ pub fn tell_folded(all: bool) {
 /// Logs what ended the run. Call it once, last.
 pub fn last_line(failure: &Failure) {
     tell_folded(true);
+    write_failure(failure);
+}
+
+/// However long the message, its code stays.
+fn write_failure(failure: &Failure) {
     let mut fields = failure.fields.clone();
+    fields.insert("code".to_owned(), failure.code.name().into());
     fields.insert("failureType".to_owned(), failure.failure_type().name().into());
-    fields.insert("exitCode".to_owned(), failure.cause.exit_code().into());
-    write_line(Level::Error, &failure.message, fields);
+    fields.insert("exitCode".to_owned(), failure.cause().exit_code().into());
+    let message = format!("{} [{}]", shortened(mask::text(&failure.message)), failure.code);
+    write_unmasked(Level::Error, &message, mask::fields(fields));
 }
 
 fn write_line(level: Level, message: &str, fields: Map<String, Value>) {

@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 use flow_shim::capture::shutdown::{Shutdown, Stop, Stopper};
 use flow_shim::capture::warden;
 use flow_shim::cli::{Cli, Command};
-use flow_shim::failure::{Cause, Failure};
+use flow_shim::failure::{Cause, Code, Failure};
 use flow_shim::settings::RunOptions;
 use flow_shim::{dev, env, log, upstream};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -17,7 +17,10 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     log::start(env::get(env::LOG_LEVEL).and_then(|level| level.parse().ok()).unwrap_or(log::Level::Info));
     // Unwinding stops upstream and removes its config; what a panic says is logged by its hook.
     let Ok(result) = catch_unwind(AssertUnwindSafe(|| dispatch(cli))) else {
@@ -30,9 +33,22 @@ fn main() -> ExitCode {
         }
         Err(failure) => {
             log::last_line(&failure);
-            ExitCode::from(failure.cause.exit_code())
+            ExitCode::from(failure.cause().exit_code())
         }
     }
+}
+
+/// Says what clap has to say: help on stdout, or what is wrong, which Flow would cut down to its last line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let message =
+        format!("the command line cannot be read: {}; see the lines above, or --help", error.kind());
+    let failure = Failure::new(Code::COMMAND_LINE, message);
+    log::last_line(&failure);
+    ExitCode::from(failure.cause().exit_code())
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
@@ -76,14 +92,14 @@ fn with_runtime(work: impl AsyncFnOnce(Shutdown) -> Result<u8, Failure>) -> Resu
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Cause::Internal, format!("the runtime cannot be started: {error}")))?;
+        .map_err(|error| Failure::new(Code::SYSTEM, format!("the runtime cannot be started: {error}")))?;
     runtime.block_on(async {
         let (stopper, shutdown) = Stopper::new();
         let stopper = std::sync::Arc::new(stopper);
         for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
             let stopper = stopper.clone();
             let mut signals = signal(kind).map_err(|error| {
-                Failure::new(Cause::Internal, format!("signals cannot be received: {error}"))
+                Failure::new(Code::SYSTEM, format!("signals cannot be received: {error}"))
             })?;
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
@@ -122,7 +138,7 @@ fn keep_secrets_off_disk() {
 }
 
 fn own(fd: std::io::Result<OwnedFd>) -> Result<OwnedFd, Failure> {
-    fd.map_err(|error| Failure::new(Cause::Runtime, format!("stdin or stdout is not open: {error}")))
+    fd.map_err(|error| Failure::new(Code::PIPES, format!("stdin or stdout is not open: {error}")))
 }
 
 /// Ends once nobody can read what is written to the pipe any more.

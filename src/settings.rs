@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::capture::shutdown::Shutdown;
 use crate::encryption;
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 use crate::shim::command::CommandLine;
 use crate::shim::definition::ProtocolName;
@@ -88,7 +88,10 @@ impl RunOptions {
 /// Splits a command line as a shell would; `from` says where it is from.
 fn split(from: &str, line: &str) -> Result<Vec<String>, Failure> {
     shlex::split(line).filter(|argv| !argv.is_empty()).ok_or_else(|| {
-        Failure::new(Cause::Usage, format!("{from} is not a command: it is empty, or a quote is not closed"))
+        Failure::new(
+            Code::BAD_OPTION,
+            format!("{from} is not a command: it is empty, or a quote is not closed"),
+        )
     })
 }
 
@@ -100,6 +103,6 @@ fn variable<T: clap::ValueEnum>(name: &str, value: &str) -> Result<T, Failure> {
             .filter_map(clap::ValueEnum::to_possible_value)
             .map(|v| v.get_name().to_owned())
             .collect();
-        Failure::new(Cause::Usage, format!("the variable {name} must be one of {}", words.join(", ")))
+        Failure::new(Code::BAD_OPTION, format!("the variable {name} must be one of {}", words.join(", ")))
     })
 }

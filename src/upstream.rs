@@ -11,7 +11,7 @@ use crate::capture::rotation::{Encrypt, Rotation};
 use crate::capture::session::serve;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::{Operation, Upstream};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::DiscoveredBinding;
 use crate::shim::baked::Baked;
@@ -172,7 +172,7 @@ async fn detect(connector: &Connector) -> Result<ProtocolName, Failure> {
         return Ok(ProtocolName::Singer);
     }
     Err(Failure::new(
-        Cause::Definition,
+        Code::WHICH_PROTOCOL,
         format!(
             "it cannot be told whether {:?} is an Airbyte source or a Singer tap; say so with `protocol` in shim.yaml \
              or --protocol (`spec` printed: {said_spec}; `--about --format=json` printed: {said_about})",

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::resource::{ResourceConfig, SyncMode};
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
 use crate::json::pointer;
 
@@ -134,7 +134,7 @@ pub(super) fn configured(
             None => None,
         };
         let config = ResourceConfig::parse(&stream.resource_config).map_err(|why| {
-            Failure::new(Cause::Config, format!("stream {:?}: {why}", stream.id.to_string()))
+            Failure::new(Code::STREAM_MODE, format!("stream {:?}: {why}", stream.id.to_string()))
         })?;
         configured.push(Packed::from(&configured_stream(stream, fresh, &config)));
     }
@@ -196,7 +196,7 @@ fn collection_key(stream: &BoundStream) -> Vec<Vec<String>> {
 
 fn gone(stream: &BoundStream) -> Failure {
     Failure::new(
-        Cause::Config,
+        Code::NO_STREAM,
         format!(
             "the source has no stream {:?} any more; disable its binding, or discover again",
             stream.id.to_string()

@@ -15,7 +15,7 @@ use crate::capture::glued;
 use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, UpstreamSpec};
 use crate::capture::rotation::Rotation;
 use crate::capture::supervisor::{Ended, Operation, Upstream};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
 use crate::log::{self, Level};
 
@@ -46,7 +46,7 @@ pub(super) async fn check(upstream: &Upstream, config: &Value) -> Result<(), Fai
     let (answer, ended) = ask(upstream, Operation::Check, Some(config)).await?;
     match &answer.status {
         Some(Ok(())) => Ok(()),
-        Some(Err(message)) => Err(Failure::new(Cause::Config, refused(message))),
+        Some(Err(message)) => Err(Failure::new(Code::CHECK_FAILED, refused(message))),
         None => Err(answer.failure(&ended, Operation::Check)),
     }
 }
@@ -116,17 +116,17 @@ impl Heard {
     /// Why there is no answer: what the source reported first, else how it ended.
     fn failure(&self, ended: &Ended, operation: Operation) -> Failure {
         if let Some(report) = &self.error {
-            let cause = match report.failure_type.as_deref() {
-                Some("config_error") => Cause::Config,
-                _ => Cause::Upstream,
+            let code = match report.failure_type.as_deref() {
+                Some("config_error") => Code::SOURCE_CONFIG,
+                _ => Code::SOURCE_ERROR,
             };
-            let mut failure = Failure::new(cause, report.user_message());
+            let mut failure = Failure::new(code, report.user_message());
             failure.fields.extend(report.fields());
             return ended.described(failure);
         }
         if ended.status.success() {
             return Failure::new(
-                Cause::UpstreamProtocol,
+                Code::NOT_AIRBYTE,
                 format!(
                     "{} exited with code 0 and answered nothing to {:?}; is it an Airbyte source?",
                     ended.program,
@@ -146,10 +146,7 @@ fn stray(line: &[u8]) {
 }
 
 fn unreadable(operation: Operation, why: &str) -> Failure {
-    Failure::new(
-        Cause::UpstreamProtocol,
-        format!("upstream's answer to {:?} cannot be read: {why}", operation.name()),
-    )
+    Failure::new(Code::ANSWER, format!("upstream's answer to {:?} cannot be read: {why}", operation.name()))
 }
 
 /// Python sources print the `repr` of an error, quotes and all (airbyte-protocol.md, 2.6).

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::state::{State, stream_text};
 use crate::capture::protocol::{BoundStream, StoredState};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::members::Members;
 use crate::shim::read::StateFormat;
 
@@ -143,7 +143,7 @@ pub(super) fn descriptor(bound: &BoundStream) -> Value {
 
 fn unreadable(which: &str) -> Failure {
     Failure::new(
-        Cause::Config,
+        Code::STATE_UNREADABLE,
         format!(
             "the state {which} that Flow keeps cannot be read; if it was edited by hand, repair it, else backfill the bindings"
         ),

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::state::{raw, split};
 use super::state_file::descriptor;
 use crate::capture::protocol::{BoundStream, StateUpdate, TakenOver, TakenOverCapture};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::members::Members;
 
 /// An entry of the Python shims.
@@ -92,7 +92,7 @@ fn put_by_name(taken: &mut TakenOverCapture, name: &str, state: &str, streams: &
 
 fn unreadable() -> Failure {
     Failure::new(
-        Cause::Config,
+        Code::STATE_UNREADABLE,
         "the state that an older connector left cannot be read; repair it, or backfill all bindings to start anew",
     )
 }

@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use serde_json::value::RawValue;
 
 use super::event::Traits;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::envelope::{Envelopes, Part, Rule};
 
 /// The longest line of a file; memory holds one.
@@ -43,7 +43,7 @@ impl Records {
         let failed = |error: &std::io::Error| {
             let path = path.display();
             Failure::new(
-                Cause::UpstreamProtocol,
+                Code::BATCH_FILE,
                 format!("the batch file {path} of stream {stream:?} cannot be read: {error}"),
             )
         };
@@ -116,7 +116,7 @@ impl Records {
     fn damaged(&self, cause: &str) -> Failure {
         let (path, stream, number) = (self.path.display(), &self.stream, self.number);
         Failure::new(
-            Cause::UpstreamProtocol,
+            Code::BATCH_FILE,
             format!("line {number} of the batch file {path} of stream {stream:?} cannot be read: {cause}"),
         )
     }

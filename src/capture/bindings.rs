@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::protocol::{Resource, StreamId, UpstreamProtocol};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::{Binding, CaptureSpec, CollectionSpec};
 use crate::json::packed::Packed;
 use crate::shim::definition::Definition;
@@ -80,7 +80,7 @@ pub fn resource<P: UpstreamProtocol>(json: &[u8], protocol: &P) -> Result<(Value
 
 /// The failure of a binding that cannot be read.
 pub fn wrong(index: u32, why: &str) -> Failure {
-    Failure::new(Cause::Config, format!("binding {index} of the capture is wrong: {why}"))
+    Failure::new(Code::BINDING, format!("binding {index} of the capture is wrong: {why}"))
 }
 
 /// In the linked form bindings point into a table of collections (flow-protocol.md, 2.5).

@@ -4,7 +4,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use super::spec_schema::adapt_spec;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// How many mistakes of a config are named.
 const NAMED: usize = 5;
@@ -45,7 +45,7 @@ impl ConfigSchema {
             return Ok(());
         }
         Err(Failure::new(
-            Cause::Config,
+            Code::ENDPOINT_CONFIG,
             format!("the endpoint config does not fit the connector's schema: {}", mistakes.join("; ")),
         ))
     }

@@ -18,7 +18,7 @@ use super::state::CaptureState;
 use super::stray::stray_request_or_end;
 use super::supervisor::stopped;
 use super::upstream_config::skips_interval;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::{OpenRequest, Opened, Response};
 use crate::flow::writer::Writer;
 use crate::log;
@@ -27,7 +27,7 @@ impl<P: UpstreamProtocol> Session<P> {
     /// Runs the capture until upstream has no more.
     pub(super) async fn open(&mut self, request: OpenRequest) -> Result<(), Failure> {
         let Some(capture) = request.capture else {
-            return Err(Failure::new(Cause::Runtime, "the Open request names no capture"));
+            return Err(Failure::new(Code::REQUEST_UNEXPECTED, "the Open request names no capture"));
         };
         let bound = bindings::resolve(&capture, &self.protocol, &self.definition)?;
         for binding in &bound {

@@ -8,7 +8,7 @@ use super::protocol::BoundStream;
 use super::reports;
 use super::seen::Seen;
 use super::supervisor::Ended;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// How many unfinished streams are named.
 const NAMED: usize = 20;
@@ -55,7 +55,7 @@ fn judge(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(), Fail
         more => format!(" and {more} more streams"),
     };
     let failure = Failure::new(
-        Cause::Upstream,
+        Code::STREAMS_UNREAD,
         format!(
             "upstream exited with code 0 but did not read {}{more} to the end; a stream that the source no longer has \
              must be disabled or discovered again, anything else is tried again from the last checkpoint",

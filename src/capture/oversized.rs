@@ -1,7 +1,7 @@
 //! Records above the limit: an error that names the stream and the size, or a record whose largest
 //! fields became null, as `/_meta/nulled` says.
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::members::{Member, Members};
 use crate::json::pointer;
 use crate::shim::read::{OversizedRecord, ReadSection};
@@ -61,7 +61,7 @@ impl RecordLimit {
             OversizedRecord::NullLargest => "",
         };
         Failure::new(
-            Cause::UpstreamProtocol,
+            Code::RECORD_TOO_LARGE,
             format!(
                 "a record of stream {stream:?} has {size}, and read.maxRecordBytes is {}; leave out its largest field \
                  upstream{advice}",

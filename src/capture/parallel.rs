@@ -170,7 +170,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
 
 /// Whether every process ends for this reason.
 fn is_stop(failure: &Failure) -> bool {
-    matches!(failure.cause, Cause::Stopped(_) | Cause::Runtime)
+    matches!(failure.cause(), Cause::Stopped(_) | Cause::Runtime)
 }
 
 /// Runs all of them to their end.

@@ -15,7 +15,7 @@ use super::event::Traits;
 use super::protocol::{BoundStream, RefreshState, UpstreamProtocol};
 use super::refresh_mode::{Mode, mode, resumes};
 use super::state::CaptureState;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::writer::Writer;
 use crate::shim::definition::Definition;
 use crate::shim::schema::DocumentMeta;
@@ -300,7 +300,7 @@ fn kept(raw: Option<&RawValue>) -> Result<Kept, Failure> {
     let Some(raw) = raw else { return Ok(Kept::default()) };
     serde_json::from_str(raw.get()).map_err(|error| {
         Failure::new(
-            Cause::Config,
+            Code::STATE_UNREADABLE,
             format!("the capture's state of a refresh cannot be read ({:?} error)", error.classify()),
         )
     })

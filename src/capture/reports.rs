@@ -2,7 +2,7 @@
 
 use super::event::ErrorReport;
 use super::supervisor::Ended;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// How many streams are named with their messages.
 const NAMED: usize = 5;
@@ -15,8 +15,8 @@ pub(super) fn failure(errors: &[ErrorReport], ended: &Ended) -> Option<Failure> 
     let of_streams: Vec<&ErrorReport> = errors.iter().filter(|report| report.stream.is_some()).collect();
     let message = if of_streams.len() > 1 { all(&of_streams) } else { one(first) };
     let config = first.failure_type.as_deref() == Some("config_error");
-    let cause = if config { Cause::Config } else { Cause::Upstream };
-    let mut failure = ended.described(Failure::new(cause, message));
+    let code = if config { Code::SOURCE_CONFIG } else { Code::SOURCE_ERROR };
+    let mut failure = ended.described(Failure::new(code, message));
     failure.fields.extend(first.fields());
     if of_streams.len() > 1 {
         let names: Vec<&str> = of_streams.iter().filter_map(|report| report.stream.as_deref()).collect();

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use tokio::sync::mpsc;
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::codec::{Codec, CodecError};
 use crate::flow::message::Request;
 use crate::flow::reader::Reader;
@@ -34,7 +34,7 @@ impl Requests {
     pub async fn next(&mut self) -> Result<Option<Request>, Failure> {
         self.0.recv().await.transpose().map_err(|error| {
             Failure::new(
-                Cause::Runtime,
+                Code::REQUEST_UNREADABLE,
                 format!("a request cannot be read: {error}; does the codec (--codec, FLOW_RUNTIME_CODEC) fit the runtime's?"),
             )
         })

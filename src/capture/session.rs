@@ -16,7 +16,7 @@ use super::secrets;
 use super::spec_schema;
 use super::supervisor::Upstream;
 use super::upstream_config::{Way, to_upstream};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
 use crate::flow::writer::Writer;
@@ -86,7 +86,12 @@ impl<P: UpstreamProtocol> Session<P> {
                 Request { apply: Some(apply), .. } => Self::apply(&apply)?,
                 // An acknowledgement of nothing asks for nothing.
                 Request { acknowledge: Some(_), .. } => continue,
-                _ => return Err(Failure::new(Cause::Runtime, "a request asks for nothing that is known")),
+                _ => {
+                    return Err(Failure::new(
+                        Code::REQUEST_UNEXPECTED,
+                        "a request asks for nothing that is known",
+                    ));
+                }
             };
             self.writer.send(&response).await.map_err(closed)?;
         }
@@ -147,7 +152,7 @@ impl<P: UpstreamProtocol> Session<P> {
             json!({})
         } else {
             serde_json::from_slice(text)
-                .map_err(|_| Failure::new(Cause::Config, "the endpoint config is not JSON"))?
+                .map_err(|_| Failure::new(Code::ENDPOINT_CONFIG, "the endpoint config is not JSON"))?
         };
         secrets::hide(&Value::Null, &config);
         let consent = self.consent().await?;

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::protocol::{StateUpdate, UpstreamProtocol};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 const PROCESSES: &str = "processes; set read.parallelism to 1";
 
@@ -78,7 +78,7 @@ impl Sharing<'_> {
 
 fn shared(among: &str) -> Failure {
     Failure::new(
-        Cause::Config,
+        Code::STATE_SHARED,
         format!("upstream keeps one state for all of its streams, so they cannot be spread over {among}"),
     )
 }

@@ -21,7 +21,7 @@ use self::binding::{BindingState, StoredBinding};
 use self::kept::{close, first, push_key, push_wrapped};
 use super::protocol::{StateUpdate, StoredState, Unnamed};
 use super::takeover::{self, Foreign};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// The state of a capture, as far as this session's bindings go.
 #[derive(Debug, Default)]
@@ -220,7 +220,7 @@ impl CaptureState {
 
 pub(super) fn unreadable(error: &serde_json::Error) -> Failure {
     Failure::new(
-        Cause::Config,
+        Code::STATE_UNREADABLE,
         format!(
             "the capture's state cannot be read ({:?} error at column {})",
             error.classify(),

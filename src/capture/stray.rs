@@ -3,7 +3,7 @@
 
 use super::acknowledged::StateFile;
 use super::requests::Requests;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::Request;
 
 /// Takes acknowledgements; the end of stdin is no stop; anything else is a mistake. It never
@@ -32,7 +32,7 @@ pub(super) async fn stray_request_or_end(
             }
             Ok(Some(_)) => {
                 return Some(Failure::new(
-                    Cause::Runtime,
+                    Code::REQUEST_UNEXPECTED,
                     "a request other than Acknowledge came while the capture runs",
                 ));
             }

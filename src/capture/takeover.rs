@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::protocol::{BoundStream, TakenOver, UpstreamProtocol};
 use super::state::CaptureState;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::members::Members;
 
 /// Members of the whole state that are ours.
@@ -78,7 +78,7 @@ pub(super) fn take_over<P: UpstreamProtocol>(
 
 fn stranger() -> Failure {
     Failure::new(
-        Cause::Config,
+        Code::STATE_FOREIGN,
         "the capture's state was written by another connector and cannot be continued; \
          delete the capture's state, or publish the capture under a new name, to start anew",
     )

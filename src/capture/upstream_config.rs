@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::config::ConfigSchema;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::defaults;
 use crate::json::remap::{Move, remap, restore};
 use crate::oauth::spec::Moves;
@@ -85,7 +85,7 @@ fn reshaped(mut config: Value, seen: &Value, upstream: Option<&Value>, way: &Way
     way.consent.to_upstream(&mut config);
     let mut config = remap(&config, &way.moves).map_err(|error| {
         Failure::new(
-            Cause::Config,
+            Code::ENDPOINT_CONFIG,
             format!("the endpoint config does not fit the shim's `config.map`: {error}"),
         )
     })?;

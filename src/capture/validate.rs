@@ -6,7 +6,7 @@ use super::bindings::{resource, wrong};
 use super::meta;
 use super::protocol::{DiscoveredStream, Resource, StreamId, UpstreamProtocol};
 use super::session::Session;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::{
     Applied, ApplyRequest, CaptureSpec, Response, ValidateRequest, Validated, ValidatedBinding,
 };
@@ -41,7 +41,7 @@ impl<P: UpstreamProtocol> Session<P> {
             for (config, resource) in resources.iter().filter(|(_, resource)| is_new(resource)) {
                 let stream = by_id.get(&resource.id).ok_or_else(|| gone(resource, &streams))?;
                 self.protocol.supports(stream, config).map_err(|why| {
-                    Failure::new(Cause::Config, format!("stream {:?}: {why}", resource.id.to_string()))
+                    Failure::new(Code::STREAM_MODE, format!("stream {:?}: {why}", resource.id.to_string()))
                 })?;
             }
         }
@@ -55,7 +55,7 @@ impl<P: UpstreamProtocol> Session<P> {
     /// Nothing has to be set up anywhere; the description tells people which bindings come and go.
     pub(super) fn apply(request: &ApplyRequest) -> Result<Response, Failure> {
         let Some(capture) = &request.capture else {
-            return Err(Failure::new(Cause::Runtime, "the Apply request names no capture"));
+            return Err(Failure::new(Code::REQUEST_UNEXPECTED, "the Apply request names no capture"));
         };
         let action_description = describe(request.last_capture.as_ref(), capture);
         Ok(Response { applied: Some(Applied { action_description }), ..Response::default() })
@@ -77,7 +77,7 @@ fn gone(resource: &Resource, streams: &[DiscoveredStream]) -> Failure {
     }
     let has = if names.is_empty() { "no streams at all".to_owned() } else { names.join(", ") };
     Failure::new(
-        Cause::Config,
+        Code::NO_STREAM,
         format!(
             "stream {:?} is not among the source's streams; disable its binding or discover again (the source has {has})",
             resource.id.to_string()

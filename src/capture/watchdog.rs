@@ -18,7 +18,7 @@ use super::seen::Seen;
 use super::stacks;
 use super::supervisor::Running;
 use super::tree::Tree;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// How many looks at the processes a whole deadline holds.
 const LOOKS: u32 = 12;
@@ -160,7 +160,7 @@ impl Expired {
             0 => "it has committed nothing".to_owned(),
             documents => format!("{documents} documents after the last checkpoint are read again"),
         };
-        let failure = Failure::new(Cause::Timeout, format!("{message}; {lost}"));
+        let failure = Failure::new(Code::UPSTREAM_HUNG, format!("{message}; {lost}"));
         Err(failure.or_with("stream", seen.last_stream.as_deref()))
     }
 
@@ -291,7 +291,7 @@ mod tests {
         };
         assert!(verdict(3, 0).is_ok());
         let failure = verdict(3, 7).expect_err("documents are uncommitted");
-        assert_eq!(failure.cause, Cause::Timeout);
+        assert_eq!(failure.code, Code::UPSTREAM_HUNG);
         assert!(
             failure.message.contains("7 documents") && failure.message.contains("\"users\""),
             "{failure}"

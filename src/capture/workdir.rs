@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::children;
 use super::protocol::PrivateFile;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// The memory file system of Linux.
 const MEMORY: &str = "/dev/shm";
@@ -112,7 +112,10 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(Cause::Internal, format!("{what}: {error}; is the temporary folder writable, and not full?"))
+    Failure::new(
+        Code::TEMPORARY_FILES,
+        format!("{what}: {error}; is the temporary folder writable, and not full?"),
+    )
 }
 
 #[cfg(test)]

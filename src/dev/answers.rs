@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::checks::compile;
 use super::resource;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::{CaptureSpec, Discovered, DiscoveredBinding, PROTOCOL_VERSION, Spec, Validated};
 use crate::json::pointer::to_path;
 
 fn wrong(what: impl Into<String>) -> Failure {
-    Failure::new(Cause::Runtime, what)
+    Failure::new(Code::CONNECTOR_PROTOCOL, what)
 }
 
 /// The specification.

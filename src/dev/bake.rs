@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::known;
 use crate::capture::shutdown::Shutdown;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::shim::baked::{Baked, Identity};
 use crate::shim::command::CommandLine;
 use crate::shim::load;
@@ -26,9 +26,8 @@ pub async fn bake(options: &BakeOptions, shutdown: &Shutdown) -> Result<(), Fail
     let connector = known::connector(command, &shim.definition, shutdown);
     let program = connector.command.find()?;
     let (protocol, spec) = upstream::spec(&connector).await.map_err(|f| f.while_doing("spec"))?;
-    let spec = serde_json::to_value(spec).map_err(|error| {
-        Failure::new(Cause::Internal, format!("the specification cannot be kept: {error}"))
-    })?;
+    let spec = serde_json::to_value(spec)
+        .map_err(|error| Failure::new(Code::BUG, format!("the specification cannot be kept: {error}")))?;
     let identity = Identity::of(&program);
     let file = Baked::new(protocol, identity.clone(), spec).save(&shim.folder.unwrap_or_default())?;
     tracing::info!("{} holds the specification of {identity}", file.display());

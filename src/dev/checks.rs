@@ -9,7 +9,7 @@ use jsonschema::Draft;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::Binding;
 use crate::json::pointer::escape;
 
@@ -55,7 +55,10 @@ impl DocumentChecks {
         let collection = binding.collection.clone().unwrap_or_default();
         let schema: Value = serde_json::from_slice(&collection.write_schema_json).unwrap_or_default();
         let validator = compile(&schema).map_err(|what| {
-            Failure::new(Cause::Config, format!("the schema of collection {} {what}", collection.name))
+            Failure::new(
+                Code::COLLECTION_SCHEMA,
+                format!("the schema of collection {} {what}", collection.name),
+            )
         })?;
         Ok(Self { stream: binding.resource_path.join("/"), validator, key: collection.key })
     }
@@ -95,7 +98,10 @@ impl DocumentChecks {
 
     fn breaks(&self, number: u64, what: &str) -> Failure {
         let stream = &self.stream;
-        Failure::new(Cause::Runtime, format!("a document of {stream} (message {number} on stdout) {what}"))
+        Failure::new(
+            Code::CONNECTOR_PROTOCOL,
+            format!("a document of {stream} (message {number} on stdout) {what}"),
+        )
     }
 }
 
@@ -118,7 +124,7 @@ impl Violations {
         let Violation { stream, pointer, keyword } = worst;
         let violate = if documents == 1 { "document violates" } else { "documents violate" };
         Some(Failure::new(
-            Cause::Internal,
+            Code::INVALID_DOCUMENTS,
             format!(
                 "{documents} {violate} the collection's schema or key, most often {keyword} at {pointer:?} of {stream}"
             ),
@@ -226,7 +232,7 @@ mod tests {
         for document in ["[]", "{\"_meta\":1}", "{\"_meta\":null}", "nul"] {
             let failure =
                 checks.check(document.as_bytes(), 7, &mut Violations::default()).expect_err(document);
-            assert_eq!(failure.cause, Cause::Runtime);
+            assert_eq!(failure.code, Code::CONNECTOR_PROTOCOL);
             assert!(failure.message.contains("public/users (message 7"), "{failure}");
         }
     }
@@ -249,7 +255,7 @@ mod tests {
             failure.message.starts_with("3 documents violate") && !failure.message.contains("hunter2"),
             "{failure}"
         );
-        assert_eq!(failure.cause.exit_code(), 1);
+        assert_eq!(failure.cause().exit_code(), 1);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 
 /// The command that runs an image, the name to use in messages, and the codec.
@@ -43,7 +43,7 @@ async fn config(docker: &str, image: &str) -> Result<Value, Failure> {
             pull.args(["pull", "--quiet", image]).stdin(Stdio::null()).stdout(Stdio::null()).status().await;
     }
     inspect(docker, image).await?.ok_or_else(|| {
-        Failure::new(Cause::Config, format!("the image {image} is not here and cannot be pulled; see above"))
+        Failure::new(Code::ENDPOINT, format!("the image {image} is not here and cannot be pulled; see above"))
     })
 }
 
@@ -53,7 +53,7 @@ async fn inspect(docker: &str, image: &str) -> Result<Option<Value>, Failure> {
     let output = inspect
         .output()
         .await
-        .map_err(|error| Failure::new(Cause::Config, format!("{docker:?} cannot be started: {error}")))?;
+        .map_err(|error| Failure::new(Code::ENDPOINT, format!("{docker:?} cannot be started: {error}")))?;
     Ok(output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap_or_default()))
 }
 

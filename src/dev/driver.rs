@@ -11,7 +11,7 @@ use super::endpoint::Process;
 use super::task::Task;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::stopped;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::codec::CodecError;
 use crate::flow::message::{
     Acknowledge, Captured, ConnectorState, Opened, Request, Response, SourcedSchema, Spec, SpecRequest,
@@ -55,7 +55,7 @@ pub(super) enum Event {
 }
 
 fn broken(what: impl Into<String>) -> Failure {
-    Failure::new(Cause::Runtime, what)
+    Failure::new(Code::CONNECTOR_PROTOCOL, what)
 }
 
 impl<'a> Driver<'a> {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::stderr::{self, LastLine};
 use crate::capture::supervisor::{describe_exit, die_with_us, process_id};
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::codec::{Codec, CodecError};
 use crate::flow::message::{Request, Response};
 use crate::flow::reader::Reader;
@@ -73,7 +73,7 @@ impl Program {
                 Ok(())
             }
             _ => Err(Failure::new(
-                Cause::Usage,
+                Code::BAD_OPTION,
                 "--replay needs an endpoint whose `local.command` is flow-shim: it plays the transcript",
             )),
         }
@@ -108,7 +108,7 @@ impl Endpoint {
         command.process_group(0).kill_on_drop(true);
         die_with_us(&mut command);
         let child = command.spawn().map_err(|error| {
-            Failure::new(Cause::Config, format!("{program:?} cannot be started: {error}"))
+            Failure::new(Code::ENDPOINT, format!("{program:?} cannot be started: {error}"))
         })?;
         // The command holds the process's ends of the pipes; they must close when it exits.
         drop(command);
@@ -133,10 +133,10 @@ impl Endpoint {
     ) -> Result<(Command, String, Codec), Failure> {
         let (name, arguments) = argv
             .split_first()
-            .ok_or_else(|| Failure::new(Cause::Config, "the endpoint's command is empty"))?;
+            .ok_or_else(|| Failure::new(Code::FLOW_YAML, "the endpoint's command is empty"))?;
         let path = if name == "flow-shim" {
             std::env::current_exe().map_err(|error| {
-                Failure::new(Cause::Internal, format!("our own program cannot be found: {error}"))
+                Failure::new(Code::SYSTEM, format!("our own program cannot be found: {error}"))
             })?
         } else {
             name.into()
@@ -149,7 +149,7 @@ impl Endpoint {
         let own = variables.iter().find(|(name, _)| name == env::CODEC).map(|(_, value)| value.clone());
         let codec = match own.or_else(|| env::get(env::CODEC)) {
             _ if protobuf => Codec::Proto,
-            Some(codec) => codec.parse().map_err(|error| Failure::new(Cause::Config, error))?,
+            Some(codec) => codec.parse().map_err(|error| Failure::new(Code::BAD_OPTION, error))?,
             None => Codec::Json,
         };
         Ok((command, name.clone(), codec))
@@ -157,7 +157,7 @@ impl Endpoint {
 }
 
 fn no_pipe(error: &std::io::Error) -> Failure {
-    Failure::new(Cause::Internal, format!("no pipe can be made: {error}"))
+    Failure::new(Code::SYSTEM, format!("no pipe can be made: {error}"))
 }
 
 impl Process {
@@ -165,7 +165,7 @@ impl Process {
     pub(super) fn send(&self, request: &Request) -> Result<(), Failure> {
         let mut bytes = Vec::new();
         let encoded = self.codec.encode(request, &mut bytes);
-        encoded.map_err(|error| Failure::new(Cause::Internal, error.to_string()))?;
+        encoded.map_err(|error| Failure::new(Code::BUG, error.to_string()))?;
         if let Some(requests) = &self.requests {
             let _ = requests.send(bytes);
         }
@@ -202,10 +202,10 @@ impl Process {
             self.stop().await;
             let waited = EXIT_AFTER_END.as_secs();
             let message = format!("the connector closed its output, but did not exit within {waited} s");
-            return Err(Failure::new(Cause::Runtime, message));
+            return Err(Failure::new(Code::CONNECTOR_FAILED, message));
         };
         let status = status.map_err(|error| {
-            Failure::new(Cause::Internal, format!("the connector's exit cannot be awaited: {error}"))
+            Failure::new(Code::SYSTEM, format!("the connector's exit cannot be awaited: {error}"))
         })?;
         self.signal(Signal::KILL);
         if status.success() { Ok(()) } else { Err(self.failure(status)) }
@@ -213,11 +213,12 @@ impl Process {
 
     fn failure(&self, status: ExitStatus) -> Failure {
         let how = describe_exit(status);
-        let message = match self.stderr.message() {
-            Some(message) => message,
-            None => format!("the connector {how} with no log output; its command is {:?}", self.program),
-        };
-        Failure::new(Cause::Runtime, message).with("connector", how)
+        let failure = self.stderr.failure().unwrap_or_else(|| {
+            let command = &self.program;
+            let message = format!("the connector {how} with no log output; its command is {command:?}");
+            Failure::new(Code::CONNECTOR_FAILED, message)
+        });
+        failure.with("connector", how)
     }
 
     /// Ends the process: asks, waits, kills. What it still says is read away.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::yaml::{self, Located};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// The top-level keys of Flow.
 const TOP_LEVEL: [&str; 8] = [
@@ -86,7 +86,7 @@ impl Catalog {
     pub(super) fn capture(&self, name: &str) -> Result<Located<'_>, Failure> {
         let definition = self.capture_definition(name).ok_or_else(|| {
             let names = self.names().collect::<Vec<_>>().join(", ");
-            Failure::new(Cause::Usage, format!("there is no capture {name:?}; there are: {names}"))
+            Failure::new(Code::WHICH_CAPTURE, format!("there is no capture {name:?}; there are: {names}"))
         })?;
         Ok(located("captures", name, definition))
     }

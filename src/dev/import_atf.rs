@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::shim::atf;
 
 /// Where the keys of a written `shim.yaml` come from.
@@ -53,7 +53,7 @@ pub fn import(options: &ImportOptions) -> Result<(), Failure> {
     let folder = &options.folder;
     if !atf::is_atf(folder) {
         return Err(Failure::new(
-            Cause::Usage,
+            Code::NO_SHIM,
             format!("{} has no file of airbyte-to-flow's, such as spec.patch.json", folder.display()),
         ));
     }
@@ -66,11 +66,12 @@ pub fn import(options: &ImportOptions) -> Result<(), Failure> {
     let file = out.join("shim.yaml");
     if file.exists() {
         return Err(Failure::new(
-            Cause::Usage,
+            Code::ALREADY_THERE,
             format!("{} exists already; remove it, or name another folder", file.display()),
         ));
     }
-    let failed = |error| Failure::new(Cause::Usage, format!("{} cannot be written: {error}", file.display()));
+    let failed =
+        |error| Failure::new(Code::CANNOT_WRITE, format!("{} cannot be written: {error}", file.display()));
     std::fs::create_dir_all(out).map_err(failed)?;
     std::fs::write(&file, text).map_err(failed)?;
     tracing::info!("wrote {}", file.display());
@@ -109,7 +110,7 @@ fn written(tree: &Value) -> Result<String, Failure> {
     if read.is_ok_and(|read| read == *tree) {
         return Ok(text);
     }
-    Err(Failure::new(Cause::Internal, "the YAML that was to be written does not say what the files say"))
+    Err(Failure::new(Code::BUG, "the YAML that was to be written does not say what the files say"))
 }
 
 fn origin(key: &str) -> Option<&'static str> {
@@ -122,5 +123,5 @@ fn block(key: &str, value: &Value) -> Result<String, Failure> {
     let mut options = serde_saphyr::SerializerOptions::default();
     options.prefer_block_scalars = false;
     serde_saphyr::to_string_with_options(&json!({ key: value }), options)
-        .map_err(|error| Failure::new(Cause::Internal, format!("`{key}` cannot be written as YAML: {error}")))
+        .map_err(|error| Failure::new(Code::BUG, format!("`{key}` cannot be written as YAML: {error}")))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// The oldest Python that current connectors run on.
 const OLDEST: (u32, u32) = (3, 10);
@@ -31,13 +31,13 @@ pub struct InstallOptions {
 pub fn install(options: InstallOptions) -> Result<(), Failure> {
     let shim = options.shim.canonicalize().map_err(|error| {
         Failure::new(
-            Cause::Usage,
+            Code::NO_SHIM,
             format!("the shim folder {} cannot be opened: {error}", options.shim.display()),
         )
     })?;
     let wanted = std::fs::read_to_string(shim.join("requirements.txt")).map_err(|error| {
         Failure::new(
-            Cause::Definition,
+            Code::NO_REQUIREMENTS,
             format!("{}: {error}; it names what is to be installed", shim.join("requirements.txt").display()),
         )
     })?;
@@ -49,7 +49,7 @@ pub fn install(options: InstallOptions) -> Result<(), Failure> {
     }
     if venv.exists() {
         std::fs::remove_dir_all(&venv).map_err(|error| {
-            Failure::new(Cause::Internal, format!("{} cannot be removed: {error}", venv.display()))
+            Failure::new(Code::CANNOT_WRITE, format!("{} cannot be removed: {error}", venv.display()))
         })?;
     }
     let python = interpreter()?;
@@ -73,7 +73,7 @@ pub fn install(options: InstallOptions) -> Result<(), Failure> {
         run("installing requirements.txt", &mut install, &shim)?;
     }
     std::fs::write(&stamp, wanted).map_err(|error| {
-        Failure::new(Cause::Internal, format!("{} cannot be written: {error}", stamp.display()))
+        Failure::new(Code::CANNOT_WRITE, format!("{} cannot be written: {error}", stamp.display()))
     })
 }
 
@@ -85,7 +85,10 @@ fn interpreter() -> Result<PathBuf, Failure> {
         .find(|python| version(python) >= Some(OLDEST))
         .ok_or_else(|| {
             let (major, minor) = OLDEST;
-            Failure::new(Cause::Usage, format!("no Python {major}.{minor} or newer is in PATH; install one"))
+            Failure::new(
+                Code::NO_PYTHON,
+                format!("no Python {major}.{minor} or newer is in PATH; install one"),
+            )
         })
 }
 
@@ -103,7 +106,7 @@ fn run(step: &str, command: &mut Command, shim: &Path) -> Result<(), Failure> {
         .current_dir(shim)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Failure::new(Cause::Internal, format!("{step} failed: {error}")))?;
+        .map_err(|error| Failure::new(Code::INSTALL_FAILED, format!("{step} failed: {error}")))?;
     if output.status.success() {
         return Ok(());
     }
@@ -112,7 +115,7 @@ fn run(step: &str, command: &mut Command, shim: &Path) -> Result<(), Failure> {
             .into_owned();
     let error = said.lines().rev().find(|line| line.to_lowercase().contains("error")).or(said.lines().last());
     Err(Failure::new(
-        Cause::Upstream,
+        Code::INSTALL_FAILED,
         format!("{step} failed: {}", error.unwrap_or("nothing was said").trim()),
     )
     .with("output", said))

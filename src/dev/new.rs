@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::shim::definition::ProtocolName;
 
 /// Where a repository keeps its shims.
@@ -30,13 +30,16 @@ pub fn new(options: NewOptions) -> Result<(), Failure> {
     let folder = folder(&options.name);
     let name =
         folder.file_name().and_then(|name| name.to_str()).filter(|name| is_plain(name)).ok_or_else(|| {
-            usage(format!(
-                "{:?} is not a connector's name; it may hold letters, digits, `-`, `_` and `.`",
-                options.name
-            ))
+            Failure::new(
+                Code::BAD_OPTION,
+                format!(
+                    "{:?} is not a connector's name; it may hold letters, digits, `-`, `_` and `.`",
+                    options.name
+                ),
+            )
         })?;
     if folder.exists() {
-        return Err(usage(format!("{} is there already", folder.display())));
+        return Err(Failure::new(Code::ALREADY_THERE, format!("{} is there already", folder.display())));
     }
     let program = options.command.as_deref().unwrap_or(name);
     let package = options.package.unwrap_or_else(|| match options.protocol {
@@ -109,12 +112,8 @@ fn is_plain(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-fn usage(message: String) -> Failure {
-    Failure::new(Cause::Usage, message)
-}
-
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Cause::Usage, format!("{} cannot be written: {error}", path.display()))
+    Failure::new(Code::CANNOT_WRITE, format!("{} cannot be written: {error}", path.display()))
 }
 
 #[cfg(test)]

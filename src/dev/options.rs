@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::flow_yaml::Catalog;
 use super::task::Task;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// Which capture of which file.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,7 +27,7 @@ impl TaskOptions {
     pub(super) fn catalog(&self) -> Result<Catalog, Failure> {
         let catalog = Catalog::load(&self.source)?;
         if catalog.names().next().is_none() {
-            return Err(Failure::new(Cause::Config, format!("{} has no capture", self.source.display())));
+            return Err(Failure::new(Code::FLOW_YAML, format!("{} has no capture", self.source.display())));
         }
         Ok(catalog)
     }
@@ -56,7 +56,7 @@ impl TaskOptions {
             several => {
                 let several = several.join(", ");
                 Err(Failure::new(
-                    Cause::Usage,
+                    Code::WHICH_CAPTURE,
                     format!("there are several captures, choose with --name: {several}"),
                 ))
             }

@@ -5,7 +5,7 @@ use std::io::{BufWriter, ErrorKind, Write};
 
 use serde::Serialize;
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::ConnectorState;
 
 /// Lines on their way to stdout.
@@ -96,15 +96,16 @@ impl Output {
                 self.closed = true;
                 Ok(())
             }
-            Err(error) => Err(Failure::new(Cause::Runtime, format!("stdout cannot be written: {error}"))),
+            Err(error) => Err(Failure::new(Code::PIPES, format!("stdout cannot be written: {error}"))),
             Ok(()) => Ok(()),
         }
     }
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec(value)
-        .map_err(|_| Failure::new(Cause::Runtime, "the connector's answer holds text that is not JSON"))
+    serde_json::to_vec(value).map_err(|_| {
+        Failure::new(Code::CONNECTOR_PROTOCOL, "the connector's answer holds text that is not JSON")
+    })
 }
 
 #[cfg(test)]

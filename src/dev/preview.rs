@@ -21,7 +21,7 @@ use super::summary::{BindingCount, Summary};
 use super::task::Task;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::stopped;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Cause, Code, Failure};
 use crate::flow::message::{ApplyRequest, CaptureSpec, ConnectorState, OpenRequest, RangeSpec, Request};
 use crate::shim::units::parse_duration;
 
@@ -95,7 +95,7 @@ async fn to_output(
             Ok(Ended::Stopped(why)) => return Err(stopped(why)),
             Ok(Ended::Unread) => break,
             Ok(_) => {}
-            Err(failure) if matches!(failure.cause, Cause::Stopped(_)) => return Err(failure),
+            Err(failure) if matches!(failure.cause(), Cause::Stopped(_)) => return Err(failure),
             Err(failure) => {
                 if catalog.names().count() > 1 {
                     tracing::error!("{name}: {failure}");
@@ -120,7 +120,7 @@ async fn capture(
         return Ok(Ended::Finished);
     }
     let state = State::parse(options.initial_state.as_bytes())
-        .map_err(|what| Failure::new(Cause::Usage, format!("--initial-state {what}")))?;
+        .map_err(|what| Failure::new(Code::BAD_OPTION, format!("--initial-state {what}")))?;
     let started = Instant::now();
     let driver = Driver { network: &options.task.network, shutdown };
     let capture = validate(&driver, &task).await?;
@@ -143,7 +143,7 @@ async fn validate(driver: &Driver<'_>, task: &Task) -> Result<CaptureSpec, Failu
     };
     let (spec, answer) = driver.unary(task, "validate", question).await?;
     let capture = task.capture_spec(&spec)?;
-    let other = || Failure::new(Cause::Runtime, "validate was answered with something else");
+    let other = || Failure::new(Code::CONNECTOR_PROTOCOL, "validate was answered with something else");
     answers::validated(&answer.validated.ok_or_else(other)?, &capture)?;
     Ok(capture)
 }
@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
         };
         let question = |_: &_| Ok(Request { apply: Some(apply), ..Default::default() });
         let (_, answer) = driver.unary(task, "apply", question).await?;
-        let other = || Failure::new(Cause::Runtime, "apply was answered with something else");
+        let other = || Failure::new(Code::CONNECTOR_PROTOCOL, "apply was answered with something else");
         let applied = answer.applied.ok_or_else(other)?;
         if self.options.output_apply {
             self.output.applied(&applied.action_description)?;

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::preview::{self, PreviewOptions};
 use super::task::{Task, json};
 use crate::capture::shutdown::Shutdown;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::{ApplyRequest, DiscoverRequest, Request, Response, Spec, SpecRequest};
 
 /// The version of a capture that is nowhere published.
@@ -102,7 +102,7 @@ async fn ask(
 }
 
 fn other(doing: &str) -> Failure {
-    Failure::new(Cause::Runtime, format!("{doing} was answered with something else"))
+    Failure::new(Code::CONNECTOR_PROTOCOL, format!("{doing} was answered with something else"))
 }
 
 async fn spec(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
@@ -140,7 +140,7 @@ async fn discover(options: &TaskOptions, shutdown: &Shutdown, output: &mut Outpu
             output.flush()?;
             let count = problems.len();
             Err(Failure::new(
-                Cause::Internal,
+                Code::INVALID_DISCOVERY,
                 format!("Flow would refuse the discovered bindings ({count} problems): {first}"),
             ))
         }

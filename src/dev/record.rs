@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::replay::Call;
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// Options of `record`.
 #[derive(Debug, clap::Args)]
@@ -49,9 +49,11 @@ pub fn record(options: RecordOptions) -> Result<u8, Failure> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| Failure::new(Cause::Crash, format!("{program:?} cannot be started: {error}")))?;
+        .map_err(|error| {
+            Failure::new(Code::UPSTREAM_NOT_STARTED, format!("{program:?} cannot be started: {error}"))
+        })?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err(Failure::new(Cause::Internal, "upstream was started without pipes"));
+        return Err(Failure::new(Code::BUG, "upstream was started without pipes"));
     };
     let mut kept_stderr = OpenOptions::new()
         .create(true)
@@ -67,7 +69,7 @@ pub fn record(options: RecordOptions) -> Result<u8, Failure> {
     // A log that could not be kept is no reason to fail the run.
     let _ = errors.join();
     let status =
-        child.wait().map_err(|error| Failure::new(Cause::Internal, format!("waiting failed: {error}")))?;
+        child.wait().map_err(|error| Failure::new(Code::SYSTEM, format!("waiting failed: {error}")))?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     let seconds = jiff::Timestamp::now().duration_since(started).as_secs_f64();
     note(
@@ -133,7 +135,10 @@ fn note(folder: &Path, name: &str, run: &Value) -> Result<(), Failure> {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Cause::Internal, format!("the transcript's {} cannot be written: {error}", path.display()))
+    Failure::new(
+        Code::CANNOT_WRITE,
+        format!("the transcript's {} cannot be written: {error}", path.display()),
+    )
 }
 
 #[cfg(test)]

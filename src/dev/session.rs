@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::driver::{Connector, Event};
 use super::preview::Run;
 use crate::capture::shutdown::{Shutdown, Stop};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::codec::CodecError;
 use crate::flow::message::{Captured, ConnectorState, Opened, Response};
 
@@ -175,10 +175,9 @@ impl<'s, 'a> Session<'s, 'a> {
         self.run.summary.checkpoints += 1;
         // An `updated` that is missing in protobuf is a null.
         let updated: &[u8] = if state.updated_json.is_empty() { b"null" } else { &state.updated_json };
-        self.run
-            .state
-            .update(updated, state.merge_patch)
-            .map_err(|what| Failure::new(Cause::Runtime, format!("the state of a checkpoint {what}")))?;
+        self.run.state.update(updated, state.merge_patch).map_err(|what| {
+            Failure::new(Code::CONNECTOR_PROTOCOL, format!("the state of a checkpoint {what}"))
+        })?;
         if self.run.options.output_state { self.run.output.state(state) } else { Ok(()) }
     }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::failure::{Code, Failure};
+
 /// How much of a line is remembered.
 const REMEMBERED: usize = 256 * 1024;
 /// How long the end of stderr may come after the exit.
@@ -21,8 +23,8 @@ pub(super) struct LastLine {
 }
 
 impl LastLine {
-    /// The message of the last line; call it once the process has exited. `None` where it said nothing.
-    pub(super) fn message(&self) -> Option<String> {
+    /// What the last line says; call it once the process has exited. `None` where it said nothing.
+    pub(super) fn failure(&self) -> Option<Failure> {
         let start = Instant::now();
         while !self.thread.is_finished() && start.elapsed() < LATE {
             std::thread::sleep(Duration::from_millis(5));
@@ -35,7 +37,13 @@ impl LastLine {
         }
         let log: Option<Value> = serde_json::from_str(text).ok();
         let message = log.as_ref().and_then(|log| log.get("message").or_else(|| log.get("msg")));
-        Some(message.and_then(Value::as_str).unwrap_or(text).to_owned())
+        let message = message.and_then(Value::as_str).unwrap_or(text);
+        let code = log.as_ref().and_then(|log| Code::named(log.pointer("/fields/code")?.as_str()?));
+        Some(match code {
+            // A flow-shim: it has put the code behind its message, as we will.
+            Some(code) => Failure::new(code, message.strip_suffix(&format!(" [{code}]")).unwrap_or(message)),
+            None => Failure::new(Code::CONNECTOR_FAILED, message),
+        })
     }
 }
 
@@ -96,17 +104,22 @@ mod tests {
             writer.write_all(piece.as_bytes()).expect("it is open");
         }
         drop(writer);
-        last.message()
+        last.failure().map(|failure| failure.to_string())
     }
 
     #[test]
     fn the_last_line_is_the_message() {
         assert_eq!(message_of(&[]), None);
-        assert_eq!(message_of(&["one\ntw", "o\n\n"]).as_deref(), Some("two"));
-        assert_eq!(message_of(&["one\n", "no newline"]).as_deref(), Some("no newline"));
+        assert_eq!(message_of(&["one\ntw", "o\n\n"]).as_deref(), Some("two [connector-failed]"));
+        assert_eq!(message_of(&["one\n", "no newline"]).as_deref(), Some("no newline [connector-failed]"));
         let log = "{\"level\":\"error\",\"message\":\"no such host\"}\n";
-        assert_eq!(message_of(&["raw\n", log]).as_deref(), Some("no such host"));
-        assert_eq!(message_of(&["{\"msg\":\"older spelling\"}\n"]).as_deref(), Some("older spelling"));
+        assert_eq!(message_of(&["raw\n", log]).as_deref(), Some("no such host [connector-failed]"));
+        let coded = "{\"message\":\"hung [upstream-hung]\",\"fields\":{\"code\":\"upstream-hung\"}}\n";
+        assert_eq!(message_of(&[coded]).as_deref(), Some("hung [upstream-hung]"));
+        assert_eq!(
+            message_of(&["{\"msg\":\"older spelling\"}\n"]).as_deref(),
+            Some("older spelling [connector-failed]")
+        );
     }
 
     #[test]

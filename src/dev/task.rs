@@ -12,7 +12,7 @@ use super::flow_yaml::Catalog;
 use super::resource;
 use super::sops;
 use super::yaml::Located;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::{
     Binding, CaptureSpec, CollectionSpec, ConnectorType, Spec, ValidateBinding, ValidateRequest,
 };
@@ -161,7 +161,7 @@ pub(super) fn json(value: &Value) -> Vec<u8> {
 }
 
 fn wrong(what: &str) -> Failure {
-    Failure::new(Cause::Config, what)
+    Failure::new(Code::FLOW_YAML, what)
 }
 
 /// What is started, and the place with its config.

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// A mistake in a file of the user's.
 pub(super) fn wrong(file: &Path, what: impl std::fmt::Display) -> Failure {
-    Failure::new(Cause::Config, format!("{}: {what}", file.display()))
+    Failure::new(Code::FLOW_YAML, format!("{}: {what}", file.display()))
 }
 
 /// Reads a YAML or JSON file.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub use super::join::Moves;
 use super::join::Placement;
 use super::{derive, hosts, schema, template};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::OAuth2;
 
 /// What consent changes about a connector.
@@ -72,7 +72,7 @@ pub fn consent(
 /// Reads a block.
 pub fn message(section: &Value) -> Result<OAuth2, Failure> {
     serde_json::from_str(&section.to_string()).map_err(|error| {
-        Failure::new(Cause::Definition, format!("`oauth2` in shim.yaml is not what Flow takes: {error}"))
+        Failure::new(Code::OAUTH2_BLOCK, format!("`oauth2` in shim.yaml is not what Flow takes: {error}"))
     })
 }
 
@@ -98,7 +98,7 @@ fn templates(message: &OAuth2) -> Vec<(String, String)> {
 
 /// Fails where no consent could be got with the block at all.
 fn refuse(message: &OAuth2) -> Result<(), Failure> {
-    let wrong = |what: String| Failure::new(Cause::Definition, format!("`oauth2` in shim.yaml: {what}"));
+    let wrong = |what: String| Failure::new(Code::OAUTH2_BLOCK, format!("`oauth2` in shim.yaml: {what}"));
     let needed = [
         ("provider", &message.provider),
         ("authUrlTemplate", &message.auth_url_template),
@@ -182,7 +182,7 @@ mod tests {
         ] {
             let failure = consent(Some(&block(&changes)), None, json!({})).expect_err("it is wrong");
             assert!(failure.message.contains(why), "{failure}");
-            assert_eq!(failure.cause, Cause::Definition);
+            assert_eq!(failure.code, Code::OAUTH2_BLOCK);
         }
     }
 

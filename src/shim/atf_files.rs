@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 pub(super) const SPEC_PATCH: &str = "spec.patch.json";
 pub(super) const SPEC_MAP: &str = "spec.map.json";
@@ -30,7 +30,7 @@ pub(super) const ALL: [&str; 8] =
 const DEPTH: usize = 16;
 
 fn wrong(file: &Path, what: impl std::fmt::Display) -> Failure {
-    Failure::new(Cause::Definition, format!("{}: {what}", file.display()))
+    Failure::new(Code::ATF_FILES, format!("{}: {what}", file.display()))
 }
 
 /// The text of a file; `None` where there is none.

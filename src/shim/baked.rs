@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::definition::ProtocolName;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// The file's name.
 pub const FILE: &str = "spec.baked.json";
@@ -74,10 +74,10 @@ impl Baked {
     pub fn save(&self, folder: &Path) -> Result<PathBuf, Failure> {
         let file = folder.join(FILE);
         let mut text = serde_json::to_vec_pretty(self)
-            .map_err(|error| Failure::new(Cause::Internal, format!("{}: {error}", file.display())))?;
+            .map_err(|error| Failure::new(Code::BUG, format!("{}: {error}", file.display())))?;
         text.push(b'\n');
         std::fs::write(&file, text).map_err(|error| {
-            Failure::new(Cause::Usage, format!("{} cannot be written: {error}", file.display()))
+            Failure::new(Code::CANNOT_WRITE, format!("{} cannot be written: {error}", file.display()))
         })?;
         Ok(file)
     }
@@ -144,7 +144,7 @@ fn distribution(program: &Path) -> Option<PathBuf> {
 
 fn unusable(file: &Path, why: &str) -> Failure {
     Failure::new(
-        Cause::Definition,
+        Code::BAKED_SPEC,
         format!("{} cannot be used: {why}; make it anew with `flow-shim bake`", file.display()),
     )
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// Program and arguments, with the folder of the shim that names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,13 +52,13 @@ impl CommandLine {
         let program = self.program();
         if program.is_empty() {
             return Err(Failure::new(
-                Cause::Usage,
+                Code::NO_COMMAND,
                 "no upstream command is given; name it as `command` in shim.yaml, or after `--`",
             ));
         }
         if program == "flow-shim" {
             return std::env::current_exe().map_err(|error| {
-                Failure::new(Cause::Internal, format!("our own program cannot be found: {error}"))
+                Failure::new(Code::SYSTEM, format!("our own program cannot be found: {error}"))
             });
         }
         if program.contains('/') {
@@ -85,7 +85,7 @@ impl CommandLine {
             _ => "install it, or correct `command` in shim.yaml or the arguments after `--`".to_owned(),
         };
         Failure::new(
-            Cause::Crash,
+            Code::UPSTREAM_NOT_FOUND,
             format!(
                 "the upstream program {program:?} was not found in the shim's .venv/bin or in PATH; {advice}"
             ),

@@ -9,7 +9,7 @@ use super::atf;
 use super::baked::Baked;
 use super::definition::Definition;
 use super::mistakes;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// Where an image keeps its shim.
 const IN_IMAGE: &str = "/shim";
@@ -55,7 +55,7 @@ pub fn load_as_airbyte_to_flow(folder: Option<&Path>) -> Result<Shim, Failure> {
 fn existing(folder: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     match folder {
         Some(folder) if !folder.is_dir() => {
-            Err(Failure::new(Cause::Usage, format!("the shim folder {} does not exist", folder.display())))
+            Err(Failure::new(Code::NO_SHIM, format!("the shim folder {} does not exist", folder.display())))
         }
         folder => Ok(folder.map(Path::to_owned)),
     }
@@ -71,7 +71,7 @@ fn load_folder(folder: PathBuf, as_atf: bool) -> Result<Shim, Failure> {
         let tree = atf::tree(&folder)?;
         Definition::deserialize(tree).map_err(|error| {
             Failure::new(
-                Cause::Definition,
+                Code::ATF_FILES,
                 format!("the files of {} make no definition: {error}", folder.display()),
             )
         })?
@@ -83,7 +83,7 @@ fn load_folder(folder: PathBuf, as_atf: bool) -> Result<Shim, Failure> {
 }
 
 fn read(file: &Path) -> Result<Definition, Failure> {
-    let failed = |why: String| Failure::new(Cause::Definition, format!("{}: {why}", file.display()));
+    let failed = |why: String| Failure::new(Code::SHIM_YAML, format!("{}: {why}", file.display()));
     let size = file.metadata().map(|metadata| metadata.len()).map_err(|error| failed(error.to_string()))?;
     if size > LARGEST {
         return Err(failed(format!("it has {size} bytes; a definition has far fewer")));

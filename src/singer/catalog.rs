@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::resource::{FULL_TABLE, INCREMENTAL, LOG_BASED};
 use crate::capture::protocol::{Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, StreamId};
 use crate::capture::supervisor::{Operation, Upstream};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
 use crate::json::pointer;
 use crate::log::{self, Level};
@@ -59,7 +59,7 @@ async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredS
     answer.streams().ok_or_else(|| {
         let program = &ended.program;
         Failure::new(
-            Cause::UpstreamProtocol,
+            Code::NOT_SINGER,
             format!("{program} printed no catalog when asked to --discover; is it a Singer tap?"),
         )
     })

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::{Entry, has_column};
 use super::resource::{self, INCREMENTAL, LOG_BASED};
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
 
 /// The column by which meltanolabs-tap-postgres keeps its place in the log; without it, each run
@@ -28,7 +28,7 @@ pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) 
     let known: HashSet<&StreamId> = discovered.iter().map(|found| &found.id).collect();
     if let Some(gone) = streams.iter().find(|stream| !known.contains(&stream.id)) {
         return Err(Failure::new(
-            Cause::Config,
+            Code::NO_STREAM,
             format!(
                 "the tap has no stream {:?} any more; disable its binding, or discover again",
                 gone.id.name
@@ -48,8 +48,9 @@ pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) 
         let chosen = bound.get(&found.id);
         select(&mut entry, chosen.is_some());
         if let Some(stream) = chosen {
-            replicate(&mut entry, stream)
-                .map_err(|why| Failure::new(Cause::Config, format!("stream {:?}: {why}", stream.id.name)))?;
+            replicate(&mut entry, stream).map_err(|why| {
+                Failure::new(Code::STREAM_MODE, format!("stream {:?}: {why}", stream.id.name))
+            })?;
             if names.get(&entry["stream"]).is_some_and(|times| *times > 1) {
                 tell_apart(&mut entry);
             }

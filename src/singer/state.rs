@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
 use crate::capture::protocol::{BoundStream, StateUpdate, StoredState, TakenOver, Unnamed};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::members::{Member, Members};
 
 /// The row id of the next document, which Estuary's older shim left in a bookmark
@@ -199,7 +199,7 @@ pub(super) fn take_over(entry: &RawValue) -> Result<Option<TakenOver>, Failure> 
         None => 0,
         Some(counter) => counter.value.parse().map_err(|_| {
             Failure::new(
-                Cause::Config,
+                Code::STATE_UNREADABLE,
                 format!("the state that an older connector left cannot be read: its {ROW_COUNTER} is no count; repair it, or backfill the binding"),
             )
         })?,

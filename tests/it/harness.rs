@@ -189,11 +189,14 @@ impl Run {
         self
     }
 
-    /// The message of the last line on stderr, which is what Flow shows; it must be an error.
+    /// The message of the last line on stderr, which is what Flow shows; it must be an error with a code.
     pub(crate) fn last_words(&self) -> &str {
         let last = self.logs.last().expect("something was logged");
         assert_eq!(last["level"], "error", "the last line is {last}");
-        last["message"].as_str().expect("a message")
+        let (message, code) =
+            last["message"].as_str().expect("a message").rsplit_once(" [").expect("a code behind it");
+        assert_eq!(last["fields"]["code"], code.trim_end_matches(']'), "the last line is {last}");
+        message
     }
 
     /// Whether a message with this text was logged, at this level where one is given.

@@ -27,6 +27,7 @@ mod diff;
 mod docs;
 mod documents;
 mod endings;
+mod error_codes;
 mod gallery;
 mod images;
 mod import_atf;

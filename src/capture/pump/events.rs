@@ -8,7 +8,7 @@ use super::super::lines::TooLong;
 use super::super::parser::stream_of;
 use super::super::protocol::UpstreamProtocol;
 use super::{Next, Pump};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::json::repair;
 use crate::log::{self, Level};
 
@@ -111,7 +111,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         match self.parser.parse(line) {
             Err(error @ LineError::Damaged { .. }) => damaged(&error),
             _ => Failure::new(
-                Cause::UpstreamProtocol,
+                Code::DAMAGED_MESSAGE,
                 "upstream's output ends in half a message, so upstream was not done; nothing after the last \
                  checkpoint is kept, so that no data is lost",
             )
@@ -129,7 +129,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         let near =
             self.last_stream().map(|stream| format!("; the last record before it was of stream {stream:?}"));
         Failure::new(
-            Cause::UpstreamProtocol,
+            Code::RECORD_TOO_LARGE,
             format!("{error}, and read.maxRecordBytes is {}{}", self.limit.bytes, near.unwrap_or_default()),
         )
     }
@@ -156,7 +156,7 @@ fn damaged(error: &LineError) -> Failure {
         LineError::NotAMessage => None,
     };
     let failure = Failure::new(
-        Cause::UpstreamProtocol,
+        Code::DAMAGED_MESSAGE,
         format!(
             "upstream printed {error}; nothing after the last checkpoint is kept, so that no data is lost"
         ),

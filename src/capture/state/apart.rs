@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::super::takeover;
 use super::{CaptureState, Stored, unreadable};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 impl CaptureState {
     /// The state of one binding alone, taken out until it is [given back](Self::give_back).
@@ -33,7 +33,7 @@ pub(in crate::capture) fn shared_member(json: &[u8]) -> Result<Option<Vec<Box<Ra
     let whole: &RawValue = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
     if takeover::foreign(whole).is_some() {
         return Err(Failure::new(
-            Cause::Config,
+            Code::STATE_SHARED,
             "the capture's state is one of an older connector, which several shards cannot take over; join them to one \
              until it has written a checkpoint",
         ));

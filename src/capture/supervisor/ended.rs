@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use super::super::memory::{ADVICE, Memory};
 use super::super::stderr::Tail;
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// The exit code of a JVM with `-XX:+ExitOnOutOfMemoryError` (airbyte-protocol.md, 1.2).
 const JVM_OUT_OF_MEMORY: i32 = 3;
@@ -82,25 +82,28 @@ impl Ended {
     pub fn failure(&self, doing: &str) -> Failure {
         let program = &self.program;
         let how = describe_exit(self.status);
+        let killed = self.status.signal().is_some();
         let failure = if self.lingered {
             Failure::new(
-                Cause::Timeout,
+                Code::NO_EXIT,
                 format!(
                     "{doing} failed: {program} closed its output, did not exit and was stopped; raise timeouts.stop in \
                      shim.yaml if it needs longer to end"
                 ),
             )
         } else if let Some(out_of_memory) = self.out_of_memory {
-            Failure::new(Cause::Crash, format!("{doing} failed: {}", out_of_memory.message(program, &how)))
-        } else if let Some(cause) = self.stderr.cause() {
-            let crash = self.status.signal().is_some();
             Failure::new(
-                if crash { Cause::Crash } else { Cause::Upstream },
+                Code::OUT_OF_MEMORY,
+                format!("{doing} failed: {}", out_of_memory.message(program, &how)),
+            )
+        } else if let Some(cause) = self.stderr.cause() {
+            Failure::new(
+                if killed { Code::UPSTREAM_KILLED } else { Code::UPSTREAM_FAILED },
                 format!("{doing} failed: {cause} ({program} {how})"),
             )
         } else {
             Failure::new(
-                Cause::Crash,
+                if killed { Code::UPSTREAM_KILLED } else { Code::UPSTREAM_SILENT },
                 format!(
                     "{doing} failed: {program} {how} and printed nothing on stderr; run it by hand to see more"
                 ),
@@ -177,7 +180,7 @@ mod tests {
         ];
         for (ended, code, words) in ends {
             let failure = ended.failure("reading");
-            assert_eq!(failure.cause.exit_code(), code, "{failure}");
+            assert_eq!(failure.cause().exit_code(), code, "{failure}");
             assert!(
                 failure.message.starts_with("reading failed: ") && failure.message.contains(words),
                 "{failure}"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::protocol::Invocation;
 use super::super::stacks;
 use super::{Ended, Upstream, stopped};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::shim::definition::Timeouts;
 
 /// What upstream is asked to do, for messages and time limits.
@@ -82,7 +82,7 @@ fn too_late(operation: Operation, limit: Duration) -> Failure {
     let name = operation.name();
     let limit = limit.as_secs_f64();
     Failure::new(
-        Cause::Timeout,
+        Code::NO_ANSWER,
         format!(
             "{name} gave no answer within {limit} s; raise timeouts.{name} in shim.yaml if it needs longer"
         ),

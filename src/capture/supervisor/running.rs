@@ -21,7 +21,7 @@ use super::super::stderr::Tail;
 use super::super::tree::{Tree, names};
 use super::super::workdir::Workdir;
 use super::ended::{Ended, OutOfMemory};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// The longest line of an answer: a catalog of 20,000 streams fits.
 const ANSWER_LINE: usize = 512 * 1024 * 1024;
@@ -73,7 +73,7 @@ impl Running {
         tokio::pin!(left_behind);
         loop {
             while let Some(line) = lines.next_line().map_err(|error| {
-                Failure::new(Cause::UpstreamProtocol, format!("upstream's answer cannot be read: {error}"))
+                Failure::new(Code::ANSWER, format!("upstream's answer cannot be read: {error}"))
             })? {
                 let enough = on_line(line).is_break();
                 rotation.settle().await;
@@ -107,7 +107,7 @@ impl Running {
             None => (self.wait().await, true),
         };
         let status = status.map_err(|error| {
-            Failure::new(Cause::Internal, format!("upstream's exit cannot be awaited: {error}"))
+            Failure::new(Code::SYSTEM, format!("upstream's exit cannot be awaited: {error}"))
         })?;
         // Whatever it left behind would hold the pipes open.
         let left = self.tree.outlive(FOLLOW).await;
@@ -229,9 +229,9 @@ impl Drop for Running {
 /// The failure of a session that was asked to stop.
 pub fn stopped(why: Stop) -> Failure {
     match why {
-        Stop::Signal(signal) => Failure::new(Cause::Stopped(signal), format!("stopped by signal {signal}")),
+        Stop::Signal(signal) => Failure::new(Code::stopped(signal), format!("stopped by signal {signal}")),
         Stop::OutputClosed => Failure::new(
-            Cause::Runtime,
+            Code::PIPES,
             "stopped: nobody reads the capture's output any more (stdout was closed)",
         ),
     }
@@ -239,5 +239,5 @@ pub fn stopped(why: Stop) -> Failure {
 
 /// The failure of a pipe that cannot be read.
 pub fn unreadable(error: &std::io::Error) -> Failure {
-    Failure::new(Cause::Internal, format!("upstream's output cannot be read: {error}"))
+    Failure::new(Code::SYSTEM, format!("upstream's output cannot be read: {error}"))
 }

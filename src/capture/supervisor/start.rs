@@ -21,7 +21,7 @@ use super::super::warden;
 use super::super::workdir::Workdir;
 use super::Running;
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::shim::command::CommandLine;
 use crate::shim::definition::Timeouts;
 
@@ -57,12 +57,12 @@ impl Upstream {
         command.process_group(0).kill_on_drop(true);
         die_with_us(&mut command);
         warden::ensure();
-        let mut child = command
-            .spawn()
-            .map_err(|error| Failure::new(Cause::Crash, format!("{program:?} cannot be started: {error}")))?;
+        let mut child = command.spawn().map_err(|error| {
+            Failure::new(Code::UPSTREAM_NOT_STARTED, format!("{program:?} cannot be started: {error}"))
+        })?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (Some(root), Some(stdout), Some(stderr)) = (process_id(&child), stdout, stderr) else {
-            return Err(Failure::new(Cause::Internal, "upstream was started without pipes"));
+            return Err(Failure::new(Code::BUG, "upstream was started without pipes"));
         };
         children::await_exit_of(root);
         sacrifice(root);

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use self::report::{Place, Report};
 use super::known::{self, Known};
 use crate::capture::shutdown::Shutdown;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::shim::baked::Baked;
 use crate::shim::definition::Definition;
 use crate::shim::load;
@@ -63,7 +63,7 @@ pub async fn check(options: &CheckOptions, shutdown: &Shutdown) -> Result<u8, Fa
     let folder = &options.shim;
     if !folder.is_dir() {
         let what = format!("the shim folder {} does not exist", folder.display());
-        return Err(Failure::new(Cause::Usage, what));
+        return Err(Failure::new(Code::NO_SHIM, what));
     }
     let mut report = Report::new(folder);
     let shim = definition(folder, &mut report);

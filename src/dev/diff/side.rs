@@ -9,7 +9,7 @@ use crate::capture::shutdown::Shutdown;
 use crate::dev::flow_yaml::Catalog;
 use crate::dev::known::{self, Known};
 use crate::dev::task::Task;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::shim::command::CommandLine;
 use crate::shim::definition::Definition;
 use crate::shim::load;
@@ -40,7 +40,7 @@ impl Side {
                 "{} is neither a shim's folder nor a recording, which has a spec.jsonl, about.json or discover.json",
                 folder.display()
             );
-            return Err(Failure::new(Cause::Usage, what));
+            return Err(Failure::new(Code::NO_SHIM, what));
         }
         let command = CommandLine { argv: definition.command.clone(), folder: folder.canonicalize().ok() };
         let mut connector = known::connector(command, &definition, shutdown);

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::capture::secrets;
 use crate::dev::checks::compile;
 use crate::dev::{sops, yaml};
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// Holds a config without credentials against the schema, as `flowctl raw oauth` does.
 pub(super) fn check(schema: &Value, config: &Map<String, Value>) -> Result<(), Failure> {
-    let wrong = |what: String| Failure::new(Cause::Config, what);
+    let wrong = |what: String| Failure::new(Code::NO_OAUTH2, what);
     let mut rest = schema.clone();
     let required = rest["required"].as_array_mut();
     let place = required.as_ref().and_then(|required| required.iter().position(|name| name == "credentials"));
@@ -32,7 +32,8 @@ pub(super) fn check(schema: &Value, config: &Map<String, Value>) -> Result<(), F
     if mistakes.is_empty() {
         return Ok(());
     }
-    Err(wrong(format!("--endpoint-config does not fit the connector's schema: {}", mistakes.join("; "))))
+    let what = format!("--endpoint-config does not fit the connector's schema: {}", mistakes.join("; "));
+    Err(Failure::new(Code::ENDPOINT_CONFIG, what))
 }
 
 /// The properties that have only one value in the branch of this provider, such as the one that tells
@@ -109,7 +110,7 @@ impl Target {
             } else {
                 serde_saphyr::to_string(config).ok()
             };
-            text.ok_or_else(|| Failure::new(Cause::Internal, "the config cannot be written as text"))
+            text.ok_or_else(|| Failure::new(Code::BUG, "the config cannot be written as text"))
         };
         let put = |text: &str| {
             replace(&self.file, text)

@@ -22,7 +22,7 @@ use super::task::Task;
 use crate::capture::secrets;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::stopped;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::flow::message::OAuth2;
 use crate::http;
 use crate::oauth::consent::{Attempt, Client, TokenRequest};
@@ -100,7 +100,7 @@ pub async fn run(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(), Fail
     let answer = apart(shutdown, move || exchange(&request)).await??;
     let public = config::constants(&schema, &block.provider);
     let mut credentials = public.clone();
-    credentials.extend(attempt.credentials(&answer).map_err(|why| Failure::new(Cause::Upstream, why))?);
+    credentials.extend(attempt.credentials(&answer).map_err(|why| Failure::new(Code::CONSENT_REFUSED, why))?);
     if let Some(target) = target {
         return target.write(credentials, &public);
     }
@@ -119,7 +119,7 @@ async fn ask(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(OAuth2, Val
     let schema = serde_json::from_slice(&spec.config_schema_json).unwrap_or_default();
     let block = spec.oauth2.ok_or_else(|| {
         Failure::new(
-            Cause::Config,
+            Code::NO_OAUTH2,
             "the connector's spec has no oauth2; say `oauth2` in its shim.yaml, with Flow's block or `auto`",
         )
     })?;
@@ -128,7 +128,7 @@ async fn ask(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(OAuth2, Val
 
 /// A template that cannot be rendered.
 fn wrong(why: String) -> Failure {
-    Failure::new(Cause::Definition, format!("oauth2: {why}"))
+    Failure::new(Code::OAUTH2_BLOCK, format!("oauth2: {why}"))
 }
 
 /// Does something that blocks, in a thread that is left behind where a stop is asked for.
@@ -140,7 +140,7 @@ async fn apart<T: Send + 'static>(
     // Where nobody waits any more, nobody wants the result.
     std::thread::spawn(move || sender.send(work()).is_ok());
     tokio::select! {
-        done = done => done.map_err(|_| Failure::new(Cause::Internal, "a thread of the consent flow ended early")),
+        done = done => done.map_err(|_| Failure::new(Code::BUG, "a thread of the consent flow ended early")),
         why = shutdown.requested() => Err(stopped(why)),
     }
 }
@@ -166,24 +166,25 @@ fn consented(attempt: &Attempt<'_>, parameters: &Map<String, Value>) -> Result<(
     let text = |name: &str| parameters.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let state = text("state").ok_or_else(|| {
         Failure::new(
-            Cause::Upstream,
+            Code::CONSENT_REFUSED,
             "the provider sent the user back without a state; the answer is not used",
         )
     })?;
     if !attempt.owns(state) {
         return Err(Failure::new(
-            Cause::Upstream,
+            Code::CONSENT_REFUSED,
             "the provider sent the user back with a state that is not of this attempt; the answer is not used",
         ));
     }
     let Some(error) = text("error") else { return Ok(()) };
     let description = text("error_description").map(|text| format!(": {text}")).unwrap_or_default();
-    Err(Failure::new(Cause::Upstream, format!("the provider gave no consent: {error}{description}")))
+    Err(Failure::new(Code::CONSENT_REFUSED, format!("the provider gave no consent: {error}{description}")))
 }
 
 /// Sends the token request; the answer must be JSON of a success.
 fn exchange(request: &TokenRequest) -> Result<Value, Failure> {
-    let failed = |why: String| Failure::new(Cause::Upstream, format!("the token request failed: {why}"));
+    let failed =
+        |why: String| Failure::new(Code::CONSENT_REFUSED, format!("the token request failed: {why}"));
     let answer = http::request(&request.method, &request.url, &request.headers, request.body.as_deref())
         .map_err(|error| failed(error.to_string()))?;
     let body: Option<Value> = serde_json::from_str(&answer.body).ok();

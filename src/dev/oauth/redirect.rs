@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value};
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// A request line is a URL with a code and a state; more is no browser.
 const LONGEST: usize = 64 * 1024;
@@ -26,7 +26,7 @@ impl Redirect {
     pub(super) fn listen(port: u16) -> Result<Self, Failure> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
             Failure::new(
-                Cause::Usage,
+                Code::PORT_TAKEN,
                 format!("port {port} on loopback cannot be listened on: {error}; choose another with --port"),
             )
         })?;
@@ -44,7 +44,7 @@ impl Redirect {
         loop {
             if !self.readable(deadline)? {
                 return Err(Failure::new(
-                    Cause::Timeout,
+                    Code::NO_CONSENT,
                     format!("nobody came back from the consent page within {} s", within.as_secs()),
                 ));
             }
@@ -72,7 +72,7 @@ impl Redirect {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
                     let what = format!("the redirect cannot be waited for: {error}");
-                    return Err(Failure::new(Cause::Internal, what));
+                    return Err(Failure::new(Code::SYSTEM, what));
                 }
             }
         }
@@ -157,7 +157,7 @@ mod tests {
     fn the_wait_has_an_end() {
         let redirect = Redirect::listen(0).expect("a port");
         let failure = redirect.wait(Duration::from_millis(10)).expect_err("nobody came");
-        assert_eq!(failure.cause, Cause::Timeout);
+        assert_eq!(failure.code, Code::NO_CONSENT);
     }
 
     #[test]

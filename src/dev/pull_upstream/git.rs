@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// A repository of the user's.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Git {
 
     /// A merge needs an index like HEAD, no merge that is under way, and no change in the folder.
     pub(super) fn must_be_clean(&self, destination: &str) -> Result<(), Failure> {
-        let told = |message: String| Err(Failure::new(Cause::Usage, message));
+        let told = |message: String| Err(Failure::new(Code::GIT_NOT_READY, message));
         if self.run(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"])?.status.code() != Some(0) {
             return told("this repository has no commit that an import could follow; make one".to_owned());
         }
@@ -81,7 +81,7 @@ impl Git {
             return Ok(());
         }
         Err(Failure::new(
-            Cause::Config,
+            Code::GIT,
             format!(
                 "the commit {commit} of the last import is not here; fetch it, so that what changed since then can be told"
             ),
@@ -94,7 +94,7 @@ impl Git {
         if output.status.success() {
             return Ok(output.stdout);
         }
-        Err(Failure::new(Cause::Usage, format!("upstream has no file {path:?} at {commit}")))
+        Err(Failure::new(Code::NO_UPSTREAM_PATH, format!("upstream has no file {path:?} at {commit}")))
     }
 
     /// A file of HEAD; `None` where there is none.
@@ -127,10 +127,13 @@ impl Git {
         let named = format!("{commit}:{path}");
         let kind = self.run(&["cat-file", "-t", &named])?;
         if kind.stdout != b"tree\n" {
-            return Err(Failure::new(Cause::Usage, format!("upstream has no folder {path:?} at {commit}")));
+            return Err(Failure::new(
+                Code::NO_UPSTREAM_PATH,
+                format!("upstream has no folder {path:?} at {commit}"),
+            ));
         }
         let scratch = tempfile::tempdir().map_err(|error| {
-            Failure::new(Cause::Internal, format!("no temporary folder can be made: {error}"))
+            Failure::new(Code::TEMPORARY_FILES, format!("no temporary folder can be made: {error}"))
         })?;
         let index = scratch.path().join("index");
         let with_index = |arguments: &[&str]| self.text_with(arguments, Some(&index));
@@ -172,7 +175,7 @@ impl Git {
         {
             let file = self.folder.join(name);
             std::fs::write(&file, text).map_err(|error| {
-                Failure::new(Cause::Internal, format!("{} cannot be written: {error}", file.display()))
+                Failure::new(Code::CANNOT_WRITE, format!("{} cannot be written: {error}", file.display()))
             })?;
         }
         Ok(())
@@ -232,9 +235,9 @@ fn failed(step: &str, output: &Output) -> Failure {
         String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr });
     let line = text.lines().find(|line| line.starts_with("fatal:") || line.starts_with("error:"));
     let line = line.or(text.lines().last()).unwrap_or("nothing was said").trim();
-    Failure::new(Cause::Config, format!("git {step} failed: {line}")).with("output", text.trim_end())
+    Failure::new(Code::GIT, format!("git {step} failed: {line}")).with("output", text.trim_end())
 }
 
 fn missing(error: &std::io::Error) -> Failure {
-    Failure::new(Cause::Usage, format!("git cannot be started: {error}; install it"))
+    Failure::new(Code::NO_GIT, format!("git cannot be started: {error}; install it"))
 }

@@ -3,7 +3,7 @@
 use spdx::{Expression, LicenseReq};
 
 use super::lock::Lock;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// Refuses what SPDX does not know, and, unless it is accepted, what is not an open-source licence.
 pub(super) fn check(license: &str, accepted: bool) -> Result<(), Failure> {
@@ -24,7 +24,7 @@ pub(super) fn check(license: &str, accepted: bool) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(
-        Cause::Usage,
+        Code::LICENSE,
         format!("{what}; read it, and pass --accept-license to import all the same"),
     ))
 }
@@ -43,7 +43,7 @@ fn unknown(license: &str) -> Failure {
     };
     let advice = known.map(|id| format!("; did you mean `{id}`?")).unwrap_or_default();
     Failure::new(
-        Cause::Usage,
+        Code::LICENSE,
         format!("SPDX knows no licence {license:?}, see https://spdx.org/licenses/{advice}"),
     )
 }

@@ -14,7 +14,7 @@ use std::path::{Component, Path};
 
 use self::git::Git;
 use self::lock::Lock;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// What is known of an import, in the folder that it is in.
 pub(super) const LOCK: &str = "upstream.lock";
@@ -117,7 +117,7 @@ fn previous(git: &Git, destination: &str) -> Result<Option<Lock>, Failure> {
         let lock = Lock::parse(&String::from_utf8_lossy(&text));
         return lock.map(Some).map_err(|error| {
             Failure::new(
-                Cause::Definition,
+                Code::LOCK_FILE,
                 format!("{destination}/{LOCK}: {error}; take it from the last import's commit"),
             )
         });
@@ -162,7 +162,7 @@ fn merge(git: &Git, old: Option<&Lock>, lock: &Lock, text: &[u8]) -> Result<(), 
         return Ok(());
     }
     Err(Failure::new(
-        Cause::Internal,
+        Code::MERGE_CONFLICTS,
         format!(
             "what changed upstream conflicts with what was changed here; resolve {}, `git add` it, then `git commit`, or give up with `git merge --abort`",
             conflicts.join(", ")
@@ -206,7 +206,7 @@ fn inside(text: &str, what: &str) -> Result<String, Failure> {
 }
 
 fn usage(message: &str) -> Failure {
-    Failure::new(Cause::Usage, message)
+    Failure::new(Code::BAD_OPTION, message)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 use crate::shim::units::{parse_bytes, parse_duration};
 
 /// One such line.
@@ -56,7 +56,7 @@ impl Directive {
             _ => None,
         };
         Some(directive.ok_or_else(|| {
-            Failure::new(Cause::Usage, format!("the transcript has an unknown directive: {word}"))
+            Failure::new(Code::TRANSCRIPT, format!("the transcript has an unknown directive: {word}"))
         }))
     }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 use self::directive::Directive;
 use self::position::Position;
 use crate::env;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Code, Failure};
 
 /// Options of `replay`.
 #[derive(Debug, clap::Args)]
@@ -94,7 +94,7 @@ fn folder(named: &Path) -> Result<PathBuf, Failure> {
     let beside = env::get(env::SHIM_DIR).map(|shim| PathBuf::from(shim).join(named));
     [Some(named.to_owned()), beside].into_iter().flatten().find(|place| place.is_dir()).ok_or_else(|| {
         Failure::new(
-            Cause::Usage,
+            Code::TRANSCRIPT,
             format!("the transcript {} is neither here nor in the shim's folder", named.display()),
         )
     })
@@ -124,8 +124,9 @@ fn complain(text: impl std::fmt::Display) {
 fn read_json(path: &Path) -> Result<Value, Failure> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let text =
-        std::fs::read(path).map_err(|error| Failure::new(Cause::Upstream, format!("{name}: {error}")))?;
-    serde_json::from_slice(&text).map_err(|_| Failure::new(Cause::Upstream, format!("{name} is not JSON")))
+        std::fs::read(path).map_err(|error| Failure::new(Code::REPLAYED_FILE, format!("{name}: {error}")))?;
+    serde_json::from_slice(&text)
+        .map_err(|_| Failure::new(Code::REPLAYED_FILE, format!("{name} is not JSON")))
 }
 
 fn play(file: &Path, mut position: Position) -> Result<u8, Failure> {
@@ -168,7 +169,7 @@ fn open(file: &Path) -> Result<File, Failure> {
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Cause::Internal, format!("the transcript {} cannot be read: {error}", file.display()))
+    Failure::new(Code::TRANSCRIPT, format!("the transcript {} cannot be read: {error}", file.display()))
 }
 
 #[cfg(test)]
