@@ -1,227 +1,213 @@
 //! What it costs to pass records through: the CPU of `flow-shim run` against that of plain copying of
-//! the same bytes between the same kinds of pipes, each process measured alone.
+//! the same bytes between the same kinds of pipes, each process measured alone; beside it what others do
+//! with the same bytes, memory, and the time to an answer.
 //!
 //! `cargo bench` prints one table. `FLOW_SHIM_BENCH_MB` sets the load (default 256), and
 //! `FLOW_SHIM_BENCH_RUNS` how often each case runs (default 3; the least CPU counts).
 
-#![expect(clippy::disallowed_methods, reason = "settings of the benchmark")]
+mod common;
 
-use std::fs::File;
-use std::io::{BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use common::{
+    Capture, Cost, Load, Reader, airbyte_line, airbyte_record, best, data, filter, say, setting, singer_line,
+    which,
+};
 
-/// What a process used.
-#[derive(Clone, Copy)]
-struct Cost {
-    cpu: Duration,
-    wall: Duration,
-    peak_kib: u64,
-}
+/// Set, this program is the round trip through a tree that it compares with.
+const AS_ROUND_TRIP: &str = "FLOW_SHIM_BENCH_ROUND_TRIP";
+
+/// Ten lines that do the same job.
+const PYTHON: &str = r#"
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["type"] == "RECORD":
+        doc = {"_meta": {"op": "u"}, **message["record"]["data"]}
+        sys.stdout.write(json.dumps({"captured": {"binding": 0, "doc": doc}}) + "\n")
+"#;
+
+/// Two places that are normalised, as a vendor declares them.
+const TWO_DATES: &str = r#"{"type":"object","properties":{"created_at":{"type":"string","format":"date-time"},"updated_at":{"type":"string","format":"date-time"}},"x-source-schema":{}}"#;
 
 fn main() {
-    let megabytes = setting("FLOW_SHIM_BENCH_MB", 256);
+    #[expect(clippy::disallowed_methods, reason = "a setting of the benchmark")]
+    if std::env::var_os(AS_ROUND_TRIP).is_some() {
+        return round_trip();
+    }
+    let bytes = setting("FLOW_SHIM_BENCH_MB", 256) * 1_000_000;
     let runs = setting("FLOW_SHIM_BENCH_RUNS", 3);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let airbyte = load(&folder.path().join("airbyte.jsonl"), megabytes, airbyte_line);
-    let singer = load(&folder.path().join("singer.jsonl"), megabytes, singer_line);
-    let mut table = Table { megabytes, copy: None };
-    println_to_stdout(&format!(
-        "{megabytes} MB of ~540-byte records, {} of them; least CPU of {runs} runs\n\n{:<28} {:>8} {:>8} {:>9} {:>11} {:>9} {:>8}",
-        airbyte.records, "case", "CPU s", "wall s", "MB/CPU s", "records/s", "peak MiB", "vs copy"
+    let place = |name: &str| folder.path().join(name);
+    let airbyte = Load::of_bytes(&place("airbyte.jsonl"), bytes, airbyte_line);
+    let singer = Load::of_bytes(&place("singer.jsonl"), bytes, singer_line);
+    say(&format!(
+        "{} MB of ~540-byte records, {} of them; least CPU of {runs} runs\n\n{:<34} {:>8} {:>8} {:>9} {:>11} {:>9} {:>8}",
+        bytes / 1_000_000,
+        airbyte.records,
+        "case",
+        "CPU s",
+        "wall s",
+        "MB/CPU s",
+        "records/s",
+        "peak MiB",
+        "vs copy"
     ));
-    table.row("plain copy (cat)", &airbyte, best(runs, || copy(&airbyte.file)));
-    table.row("airbyte, json codec", &airbyte, best(runs, || shim("airbyte", "json", &airbyte.file)));
-    table.row("airbyte, protobuf codec", &airbyte, best(runs, || shim("airbyte", "proto", &airbyte.file)));
-    table.row("singer, json codec", &singer, best(runs, || shim("singer", "json", &singer.file)));
-    if let Ok(jq) = which("jq") {
-        let small = load(&folder.path().join("small.jsonl"), megabytes / 8 + 1, airbyte_line);
-        let cost = filter(Command::new(jq).args(["-c", ".record.data"]), &small.file);
-        Table { megabytes: megabytes / 8 + 1, copy: table.copy.map(|copy| copy / 8) }.row(
-            "jq -c (an eighth)",
-            &small,
-            cost,
-        );
+    let copy = best(runs, || filter(&mut Command::new("cat"), &airbyte.file));
+    let table = Table { copy_per_byte: copy.cpu.as_secs_f64().max(0.001) / to_f64(airbyte.bytes) };
+    table.row("plain copy (cat)", &airbyte, copy);
+    for (name, load, capture) in [
+        ("airbyte, json codec", &airbyte, Capture::default()),
+        ("airbyte, protobuf codec", &airbyte, Capture { codec: "proto", ..Capture::default() }),
+        ("airbyte, two date-times", &airbyte, Capture { write_schema: TWO_DATES, ..Capture::default() }),
+        ("singer, json codec", &singer, Capture { protocol: "singer", ..Capture::default() }),
+        (
+            "singer, protobuf codec",
+            &singer,
+            Capture { protocol: "singer", codec: "proto", ..Capture::default() },
+        ),
+    ] {
+        table.row(name, load, best(runs, || capture.run(&load.file, Reader::Fast)));
     }
+    batches(&table, folder.path(), bytes, runs);
+    peers(&table, &Load::of_bytes(&place("eighth.jsonl"), bytes / 8 + 1, airbyte_line));
+    memory(&table, folder.path());
+    say(&format!(
+        "\nprocess start to the baked Spec answer: {:.1} ms (median of 21)",
+        baked_spec(folder.path())
+    ));
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
-fn println_to_stdout(text: &str) {
-    writeln!(std::io::stdout(), "{text}").expect("a terminal or a file");
-}
-
-struct Load {
-    file: PathBuf,
-    records: u64,
-}
-
-fn load(file: &Path, megabytes: u64, line: fn(u64) -> String) -> Load {
-    let mut output = BufWriter::new(File::create(file).expect("a file"));
-    let (mut written, mut records) = (0, 0);
-    while written < megabytes * 1_000_000 {
-        let line = line(records);
-        output.write_all(line.as_bytes()).expect("written");
-        written += line.len() as u64;
-        records += 1;
-    }
-    Load { file: file.to_owned(), records }
-}
-
-fn data(id: u64) -> String {
-    format!(
-        r#"{{"id":{id},"name":"customer number {id}","email":"customer{id}@example.com","active":true,"balance":{}.{:02},"created_at":"2024-05-01T12:00:00.123456+00:00","updated_at":"2024-06-02T13:14:15+00:00","tags":["a","b","c"],"address":{{"street":"{id} Long Avenue","city":"Springfield","zip":"{:05}","country":"US"}},"note":"text of an ordinary length, as notes of customers have, with \"quotes\" and \u00e9","score":{},"level":7,"referrer":null,"locale":"en-US","zone":"America/New_York"}}"#,
-        id % 1000,
-        id % 100,
-        id % 100_000,
-        id % 977
-    )
-}
-
-fn airbyte_line(id: u64) -> String {
-    if id % 10_000 == 9_999 {
-        return format!(
-            "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"customers\"}},\"stream_state\":{{\"id\":{id}}}}}}}}}\n"
-        );
-    }
-    format!(
-        "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"customers\",\"data\":{},\"emitted_at\":1714564800000}}}}\n",
-        data(id)
-    )
-}
-
-fn singer_line(id: u64) -> String {
-    if id % 10_000 == 9_999 {
-        return format!(
-            "{{\"type\": \"STATE\", \"value\": {{\"bookmarks\": {{\"customers\": {{\"id\": {id}}}}}}}}}\n"
-        );
-    }
-    format!(
-        "{{\"type\": \"RECORD\", \"stream\": \"customers\", \"record\": {}, \"time_extracted\": \"2024-05-01T12:00:00Z\"}}\n",
-        data(id)
-    )
-}
-
-fn best(runs: u64, mut run: impl FnMut() -> Cost) -> Cost {
-    (0..runs.max(1)).map(|_| run()).min_by_key(|cost| cost.cpu).expect("at least one run")
-}
-
-/// Copies the file through pipes on both sides.
-fn copy(file: &Path) -> Cost {
-    filter(&mut Command::new("cat"), file)
-}
-
-fn filter(command: &mut Command, file: &Path) -> Cost {
-    let mut producer = Command::new("cat").arg(file).stdout(Stdio::piped()).spawn().expect("cat");
-    let input = producer.stdout.take().expect("a pipe");
-    let child = command.stdin(Stdio::from(input)).stdout(Stdio::piped()).spawn().expect("the program starts");
-    let cost = measure(child);
-    producer.wait().expect("it ends");
-    cost
-}
-
-/// A capture whose upstream prints the file.
-fn shim(protocol: &str, codec: &str, file: &Path) -> Cost {
-    let script = r#"case "$*" in
-spec) echo '{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"}}}';;
---about*) echo '{"settings":{}}';;
-*--discover*) echo '{"streams":[{"tap_stream_id":"customers","stream":"customers","key_properties":["id"],"schema":{"properties":{"id":{"type":"integer"}}},"metadata":[]}]}';;
-*) exec cat "$LOAD";;
-esac"#;
-    let resource = match protocol {
-        "airbyte" => r#"{"stream":"customers","syncMode":"incremental"}"#,
-        _ => r#"{"tap_stream_id":"customers","stream":"customers","replication_method":"FULL_TABLE"}"#,
+/// Files of records that a tap names in BATCH messages, against the same records as messages.
+fn batches(table: &Table, folder: &Path, bytes: u64, runs: u64) {
+    let records = Load::of_bytes(&folder.join("records.jsonl"), bytes, |id| data(id) + "\n");
+    let message = |_| {
+        format!(
+            "{{\"type\":\"BATCH\",\"stream\":\"customers\",\"encoding\":{{\"format\":\"jsonl\"}},\"manifest\":[\"file://{}\"]}}\n",
+            folder.join("of-tap.jsonl").display()
+        )
     };
-    let request = format!(
-        r#"{{"open":{{"capture":{{"config":{{}},"bindings":[{{"resourceConfig":{resource},"resourcePath":["customers"],"stateKey":"customers","collection":{{"name":"c","key":["/id"],"writeSchema":{{"type":"object","x-source-schema":{{}}}}}}}}]}}}}}}"#
-    );
+    let messages = Load::of_records(&folder.join("batch.jsonl"), 1, message);
+    let capture = Capture { protocol: "singer", ..Capture::default() };
+    let cost = best(runs, || {
+        // The shim removes what it has read.
+        std::fs::copy(&records.file, folder.join("of-tap.jsonl")).expect("a copy");
+        capture.run(&messages.file, Reader::Fast)
+    });
+    table.row("singer, BATCH of a file", &records, cost);
+}
+
+/// What others do with the same bytes; they are slow, so an eighth of them.
+fn peers(table: &Table, load: &Load) {
+    let own = std::env::current_exe().expect("a path");
+    let cost = filter(Command::new(own).env(AS_ROUND_TRIP, "1"), &load.file);
+    table.row("serde_json Value round trip (1/8)", load, cost);
+    match which("jq") {
+        Some(jq) => {
+            table.row("jq -c (1/8)", load, filter(Command::new(jq).args(["-c", ".record.data"]), &load.file));
+        }
+        None => say("jq: not installed"),
+    }
+    match which("python3") {
+        Some(python) => {
+            let cost = filter(Command::new(python).args(["-c", PYTHON]), &load.file);
+            table.row("Python json loop (1/8)", load, cost);
+        }
+        None => say("python3: not installed"),
+    }
+}
+
+fn round_trip() {
+    let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    let mut output = std::io::BufWriter::with_capacity(256 * 1024, output);
+    for line in std::io::BufReader::with_capacity(256 * 1024, input).split(b'\n') {
+        let mut message: serde_json::Value =
+            serde_json::from_slice(&line.expect("a line")).expect("a message");
+        if message["type"] == "RECORD" {
+            let document =
+                serde_json::json!({"captured": {"binding": 0, "doc": message["record"]["data"].take()}});
+            serde_json::to_writer(&mut output, &document).expect("written");
+            output.write_all(b"\n").expect("written");
+        }
+    }
+    output.flush().expect("written");
+}
+
+/// Memory, where there is much to hold back.
+fn memory(table: &Table, folder: &Path) {
+    let short = |id| airbyte_record("customers", &format!(r#"{{"id":{id},"name":"customer {id}"}}"#));
+    let many = Load::of_records(&folder.join("many.jsonl"), 2_000_000, short);
+    table.row("2 million to a slow reader", &many, Capture::default().run(&many.file, Reader::Slow(20)));
+    let large =
+        |id| airbyte_record("customers", &format!(r#"{{"id":{id},"text":"{}"}}"#, "x".repeat(20_000_000)));
+    let one = Load::of_records(&folder.join("large.jsonl"), 1, large);
+    table.row("one record of 20 MB", &one, Capture::default().run(&one.file, Reader::Fast));
+}
+
+/// The median time in milliseconds from starting the program to its answer, upstream's specification
+/// being baked.
+fn baked_spec(folder: &Path) -> f64 {
+    let shim = folder.join("shim");
+    std::fs::create_dir(&shim).expect("a folder");
+    let source = "#!/bin/sh\necho '{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}'\n";
+    std::fs::write(shim.join("source.sh"), source).expect("written");
+    std::fs::write(shim.join("shim.yaml"), "protocol: airbyte\ncommand: [sh, source.sh]\n").expect("written");
+    let bake = Command::new(env!("CARGO_BIN_EXE_flow-shim"))
+        .args(["bake", "--shim"])
+        .arg(&shim)
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+    assert!(bake.expect("the program starts").success(), "bake failed");
+    let mut times: Vec<Duration> = (0..21).map(|_| time_to_spec(&shim)).collect();
+    times.sort();
+    times[10].as_secs_f64() * 1000.0
+}
+
+fn time_to_spec(shim: &Path) -> Duration {
+    let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_flow-shim"))
-        .args(["run", "--protocol", protocol, "--codec", codec, "--", "sh", "-c", script, "upstream"])
-        .env("LOAD", file)
-        .env("LOG_LEVEL", "error")
+        .args(["run", "--shim"])
+        .arg(shim)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("the program starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    if codec == "json" {
-        writeln!(stdin, "{request}").expect("written");
-    } else {
-        let request: flow_shim::flow::message::Request = serde_json::from_str(&request).expect("a request");
-        let mut bytes = Vec::new();
-        flow_shim::flow::codec::Codec::Proto.encode(&request, &mut bytes).expect("encoded");
-        stdin.write_all(&bytes).expect("written");
-    }
-    drop(stdin);
-    measure(child)
-}
-
-/// Reads a process's output away until it ends. What it used itself, without its children, is read
-/// from its entry in /proc after it has ended and before it is reaped.
-fn measure(mut child: Child) -> Cost {
-    let started = Instant::now();
-    let mut output = child.stdout.take().expect("a pipe");
-    let reader = std::thread::spawn(move || {
-        let mut buffer = vec![0; 1 << 20];
-        while output.read(&mut buffer).is_ok_and(|read| read > 0) {}
-    });
-    let pid = Pid::from_child(&child);
-    let mut peak_kib = 0;
-    loop {
-        peak_kib = peak_kib.max(field(pid, "status", "VmHWM:"));
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        if waitid(WaitId::Pid(pid), options).expect("a child").is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).expect("an entry");
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
-    let wall = started.elapsed();
-    reader.join().expect("the reader ends");
-    assert!(child.wait().expect("it ends").success(), "the case failed");
-    Cost {
-        cpu: Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()),
-        wall,
-        peak_kib,
-    }
-}
-
-fn field(pid: Pid, file: &str, name: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/{file}", pid.as_raw_nonzero())).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
-fn which(program: &str) -> Result<PathBuf, ()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|place| place.join(program)).find(|path| path.is_file()).ok_or(())
+    child.stdin.take().expect("a pipe").write_all(b"{\"spec\":{}}\n").expect("written");
+    let mut answer = String::new();
+    let mut output = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    output.read_line(&mut answer).expect("an answer");
+    let time = began.elapsed();
+    assert!(answer.starts_with("{\"spec\""), "{answer}");
+    assert!(child.wait().expect("an end").success());
+    time
 }
 
 struct Table {
-    megabytes: u64,
-    copy: Option<Duration>,
+    /// CPU seconds of plain copying, for each byte.
+    copy_per_byte: f64,
 }
 
 impl Table {
-    fn row(&mut self, name: &str, load: &Load, cost: Cost) {
+    fn row(&self, name: &str, load: &Load, cost: Cost) {
         let cpu = cost.cpu.as_secs_f64().max(0.001);
-        let copy = *self.copy.get_or_insert(cost.cpu);
-        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-        let (megabytes, records, peak) =
-            (self.megabytes as f64, load.records as f64, cost.peak_kib as f64 / 1024.0);
-        println_to_stdout(&format!(
-            "{name:<28} {cpu:>8.2} {:>8.2} {:>9.0} {:>11.0} {peak:>9.1} {:>7.1}x",
+        let bytes = to_f64(load.bytes);
+        say(&format!(
+            "{name:<34} {cpu:>8.2} {:>8.2} {:>9.0} {:>11.0} {:>9.1} {:>7.1}x",
             cost.wall.as_secs_f64(),
-            megabytes / cpu,
-            records / cost.wall.as_secs_f64(),
-            cpu / copy.as_secs_f64().max(0.001),
+            bytes / cpu / 1e6,
+            to_f64(load.records) / cost.wall.as_secs_f64(),
+            to_f64(cost.peak_kib) / 1024.0,
+            cpu / (self.copy_per_byte * bytes),
         ));
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn to_f64(number: u64) -> f64 {
+    number as f64
 }

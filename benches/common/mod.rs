@@ -13,45 +13,45 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 /// What a process used itself, without its children.
 #[derive(Clone, Copy)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// User and system time.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// From its start to its end.
-    pub wall: Duration,
+    pub(crate) wall: Duration,
     /// Its largest resident memory.
-    pub peak_kib: u64,
+    pub(crate) peak_kib: u64,
 }
 
 /// The cheapest of some runs: what else the machine does only ever adds.
-pub fn best(runs: u64, mut run: impl FnMut() -> Cost) -> Cost {
+pub(crate) fn best(runs: u64, mut run: impl FnMut() -> Cost) -> Cost {
     (0..runs.max(1)).map(|_| run()).min_by_key(|cost| cost.cpu).expect("at least one run")
 }
 
 /// A number from the environment.
-pub fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
 /// Prints a line for people.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     writeln!(std::io::stdout(), "{text}").expect("a terminal or a file");
 }
 
 /// A file of messages.
-pub struct Load {
-    pub file: PathBuf,
-    pub bytes: u64,
-    pub records: u64,
+pub(crate) struct Load {
+    pub(crate) file: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) records: u64,
 }
 
 impl Load {
     /// Messages of this much, one after the other; `line` makes the one of this number.
-    pub fn of_bytes(file: &Path, bytes: u64, line: impl Fn(u64) -> String) -> Self {
+    pub(crate) fn of_bytes(file: &Path, bytes: u64, line: impl Fn(u64) -> String) -> Self {
         Self::write(file, |written, _| written < bytes, line)
     }
 
     /// So many messages.
-    pub fn of_records(file: &Path, records: u64, line: impl Fn(u64) -> String) -> Self {
+    pub(crate) fn of_records(file: &Path, records: u64, line: impl Fn(u64) -> String) -> Self {
         Self::write(file, |_, made| made < records, line)
     }
 
@@ -70,7 +70,7 @@ impl Load {
 }
 
 /// The data of a record of about 500 bytes.
-pub fn data(id: u64) -> String {
+pub(crate) fn data(id: u64) -> String {
     format!(
         r#"{{"id":{id},"name":"customer number {id}","email":"customer{id}@example.com","active":true,"balance":{}.{:02},"created_at":"2024-05-01T12:00:00.123456+00:00","updated_at":"2024-06-02T13:14:15+00:00","tags":["a","b","c"],"address":{{"street":"{id} Long Avenue","city":"Springfield","zip":"{:05}","country":"US"}},"note":"text of an ordinary length, as notes of customers have, with \"quotes\" and \u00e9","score":{},"level":7,"referrer":null,"locale":"en-US","zone":"America/New_York"}}"#,
         id % 1000,
@@ -81,7 +81,7 @@ pub fn data(id: u64) -> String {
 }
 
 /// An Airbyte record, or every so often a state.
-pub fn airbyte_line(id: u64) -> String {
+pub(crate) fn airbyte_line(id: u64) -> String {
     if id % 10_000 == 9_999 {
         return airbyte_state("customers", id);
     }
@@ -89,21 +89,21 @@ pub fn airbyte_line(id: u64) -> String {
 }
 
 /// An Airbyte record of a stream.
-pub fn airbyte_record(stream: &str, data: &str) -> String {
+pub(crate) fn airbyte_record(stream: &str, data: &str) -> String {
     format!(
         "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"{stream}\",\"data\":{data},\"emitted_at\":1714564800000}}}}\n"
     )
 }
 
 /// An Airbyte state of a stream.
-pub fn airbyte_state(stream: &str, id: u64) -> String {
+pub(crate) fn airbyte_state(stream: &str, id: u64) -> String {
     format!(
         "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"{stream}\"}},\"stream_state\":{{\"id\":{id}}}}}}}}}\n"
     )
 }
 
 /// A Singer record, or every so often a state.
-pub fn singer_line(id: u64) -> String {
+pub(crate) fn singer_line(id: u64) -> String {
     if id % 10_000 == 9_999 {
         return format!(
             "{{\"type\": \"STATE\", \"value\": {{\"bookmarks\": {{\"customers\": {{\"id\": {id}}}}}}}}}\n"
@@ -116,14 +116,14 @@ pub fn singer_line(id: u64) -> String {
 }
 
 /// A capture whose upstream prints a file; or of a folder, the files with the names of its streams.
-pub struct Capture<'a> {
-    pub protocol: &'a str,
-    pub codec: &'a str,
+pub(crate) struct Capture<'a> {
+    pub(crate) protocol: &'a str,
+    pub(crate) codec: &'a str,
     /// The write schema of every collection.
-    pub write_schema: &'a str,
-    pub streams: Vec<String>,
+    pub(crate) write_schema: &'a str,
+    pub(crate) streams: Vec<String>,
     /// What is said of each Open beside the capture: `,"range":{…}`, or nothing.
-    pub range: &'a str,
+    pub(crate) range: &'a str,
 }
 
 impl Default for Capture<'_> {
@@ -140,12 +140,12 @@ impl Default for Capture<'_> {
 
 impl Capture<'_> {
     /// Runs it on a file; `reader` reads the output away.
-    pub fn run(&self, file: &Path, reader: Reader) -> Cost {
+    pub(crate) fn run(&self, file: &Path, reader: Reader) -> Cost {
         self.run_by(Command::new(env!("CARGO_BIN_EXE_flow-shim")), file, reader)
     }
 
     /// The same by a command that runs flow-shim.
-    pub fn run_by(&self, mut flow_shim: Command, file: &Path, reader: Reader) -> Cost {
+    pub(crate) fn run_by(&self, mut flow_shim: Command, file: &Path, reader: Reader) -> Cost {
         let script = r#"case "$*" in
 spec) echo '{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"}}}';;
 --about*) echo '{"settings":{}}';;
@@ -209,7 +209,7 @@ esac"#;
 }
 
 /// Runs a program between two pipes, on the content of a file.
-pub fn filter(command: &mut Command, file: &Path) -> Cost {
+pub(crate) fn filter(command: &mut Command, file: &Path) -> Cost {
     let mut producer = Command::new("cat").arg(file).stdout(Stdio::piped()).spawn().expect("cat");
     let input = producer.stdout.take().expect("a pipe");
     let child = command.stdin(Stdio::from(input)).stdout(Stdio::piped()).spawn().expect("the program starts");
@@ -220,7 +220,7 @@ pub fn filter(command: &mut Command, file: &Path) -> Cost {
 
 /// Who reads a program's output away.
 #[derive(Clone, Copy)]
-pub enum Reader {
+pub(crate) enum Reader {
     /// As fast as it comes.
     Fast,
     /// A megabyte, and then a rest of this many milliseconds.
@@ -229,7 +229,7 @@ pub enum Reader {
 
 /// Reads a process's output away until it ends. What it used is read from its entry in /proc after it
 /// has ended and before it is reaped.
-pub fn measure(mut child: Child, how: Reader) -> Cost {
+pub(crate) fn measure(mut child: Child, how: Reader) -> Cost {
     let started = Instant::now();
     let mut output = child.stdout.take().expect("a pipe");
     let reader = std::thread::spawn(move || {
@@ -275,7 +275,7 @@ fn field(pid: Pid, file: &str, name: &str) -> u64 {
 }
 
 /// Where a program is that others install; `None` where it is not.
-pub fn which(program: &str) -> Option<PathBuf> {
+pub(crate) fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|place| place.join(program)).find(|path| path.is_file())
 }

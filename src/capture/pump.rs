@@ -106,8 +106,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             loop {
                 match lines.next_line() {
                     Ok(Some(line)) => {
-                        let next = self.line(line)?;
-                        self.go_on(next).await?;
+                        match self.line(line)? {
+                            // Most lines are records, and most of those ask for nothing.
+                            Next::Line if !self.cadence.is_full() && !self.writer.is_full() => {}
+                            next => self.go_on(next).await?,
+                        }
                     }
                     Ok(None) => break,
                     Err(error) => return Err(self.too_long(&error, lines.take_rest())),
