@@ -55,7 +55,7 @@ pub async fn run(
     let codec = connector.codec;
     match protocol {
         ProtocolName::Airbyte => {
-            let airbyte = Airbyte::new(connector.definition.state.format);
+            let airbyte = Airbyte::new(&connector.definition.read, connector.definition.state.format);
             let upstream = upstream(&connector, &airbyte);
             serve(airbyte, connector.definition, upstream, spec, codec, input, output).await
         }
@@ -102,7 +102,7 @@ pub async fn discover(
 ) -> Result<Vec<Offered>, Failure> {
     match protocol {
         ProtocolName::Airbyte => {
-            let airbyte = Airbyte::new(connector.definition.state.format);
+            let airbyte = Airbyte::new(&connector.definition.read, connector.definition.state.format);
             let streams = airbyte.discover(&upstream(connector, &airbyte), config).await?;
             Ok(offered(&airbyte, &connector.definition, streams))
         }
@@ -187,8 +187,10 @@ async fn probe(
     arguments: &[&str],
     is_answer: fn(&str) -> bool,
 ) -> Result<(bool, String), Failure> {
-    let invocation =
-        Invocation { arguments: arguments.iter().map(|&text| text.into()).collect(), files: Vec::new() };
+    let invocation = Invocation {
+        arguments: arguments.iter().map(|&text| text.into()).collect(),
+        ..Invocation::default()
+    };
     let mut output = String::new();
     let ended = upstream
         .run(Operation::Spec, &invocation, |line| {

@@ -120,6 +120,13 @@ pub(super) struct ConfiguredCatalog {
     streams: Vec<Packed>,
 }
 
+impl ConfiguredCatalog {
+    /// The schema of each stream.
+    pub(super) fn schemas(&self) -> impl Iterator<Item = Value> {
+        self.streams.iter().map(|configured| configured.tree()["stream"]["json_schema"].take())
+    }
+}
+
 /// The configured catalog. Each stream is told as the source discovered it.
 pub(super) fn configured(
     streams: &[BoundStream],

@@ -29,11 +29,13 @@ const NAMESPACE: u8 = 1;
 const DATA: u8 = 2;
 const META: u8 = 3;
 const DELETED: u8 = 4;
+const PARTITION: u8 = 5;
 const RULES: &[Rule] = &[
     Rule { of: Part::Message, name: "type", is: Part::Value(KIND) },
     Rule { of: Part::Message, name: "record", is: Part::Container },
     Rule { of: Part::Container, name: "stream", is: Part::Stream },
     Rule { of: Part::Container, name: "namespace", is: Part::Value(NAMESPACE) },
+    Rule { of: Part::Container, name: "partition_id", is: Part::Value(PARTITION) },
     Rule { of: Part::Container, name: "data", is: Part::Value(DATA) },
     Rule { of: Part::Value(DATA), name: "_meta", is: Part::Value(META) },
     Rule { of: Part::Value(DATA), name: DELETED_AT, is: Part::Value(DELETED) },
@@ -54,8 +56,12 @@ fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
         None | Some(b"null" | b"\"\"") => None,
         Some(namespace) => Some(Cow::Borrowed(plain_string(namespace)?)),
     };
+    let partition = match value(PARTITION).filter(|partition| partition.starts_with(b"\"")) {
+        Some(partition) => Some(Cow::Borrowed(plain_string(partition)?)),
+        None => None,
+    };
     let traits = Traits::noticed(parts, META, DELETED);
-    Some(Record { stream: Cow::Borrowed(plain_string(parts.stream?)?), namespace, data, traits })
+    Some(Record { stream: Cow::Borrowed(plain_string(parts.stream?)?), namespace, partition, data, traits })
 }
 
 #[derive(Deserialize)]
@@ -86,6 +92,8 @@ struct RecordBody<'a> {
     stream: Cow<'a, str>,
     #[serde(borrow, default)]
     namespace: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "partition_id")]
+    partition: Option<&'a RawValue>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -157,7 +165,13 @@ fn record(body: RecordBody<'_>) -> Result<Event<'_>, LineError> {
     let namespace = body.namespace.map(|Text(namespace)| namespace).filter(|namespace| !namespace.is_empty());
     let data = body.data.get();
     let traits = Traits::find(data, DELETED_AT);
-    Ok(Event::Record(Record { stream: body.stream, namespace, data: data.as_bytes(), traits }))
+    let partition = body.partition.and_then(text);
+    Ok(Event::Record(Record { stream: body.stream, namespace, partition, data: data.as_bytes(), traits }))
+}
+
+/// A value that is to be text; another one, which nobody needs, must not reject a message.
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str(value.get()).ok().map(|Text(text)| text)
 }
 
 fn log(body: LogBody<'_>) -> Event<'_> {
@@ -246,6 +260,10 @@ mod tests {
             r#""stream":"é\u00e9","data":{"s":"\ud800","\u005fmeta":1}"#,
             r#""stream":"users", "data": { "nested": {"_meta": 1, "_ab_cdc_deleted_at": 2} }"#,
             r#""stream":"users","data":{"a":"\ud83d\ude00"}"#,
+            r#""stream":"users","data":{"partition_id":1},"partition_id":"ab12""#,
+            r#""partition_id":null,"stream":"users","data":{}"#,
+            r#""partition_id":"\u0061","stream":"users","data":{}"#,
+            r#""partition_id":7,"stream":"users","data":{}"#,
             r#""stream":"users","data":[]"#,
             r#""data":{}"#,
         ] {

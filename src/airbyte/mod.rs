@@ -5,6 +5,7 @@
 //! and back; `takeover` reads what older shims kept.
 
 mod catalog;
+mod channel;
 mod message;
 mod question;
 mod refresh;
@@ -29,19 +30,20 @@ use crate::capture::protocol::{
 use crate::capture::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::log::Level;
-use crate::shim::read::StateFormat;
+use crate::shim::read::{ReadSection, StateFormat};
 use crate::shim::streams::Conventions;
 
 /// An Airbyte source.
 #[derive(Debug, Clone, Default)]
 pub struct Airbyte {
     state_format: StateFormat,
+    channel: channel::Setting,
 }
 
 impl Airbyte {
-    /// A source that gets its state in this form.
-    pub fn new(state_format: StateFormat) -> Self {
-        Self { state_format }
+    /// A source that is read as this says, and gets its state in this form.
+    pub fn new(read: &ReadSection, state_format: StateFormat) -> Self {
+        Self { state_format, channel: channel::Setting::of(read) }
     }
 }
 
@@ -55,9 +57,9 @@ impl UpstreamProtocol for Airbyte {
             // Older Java sources tell states by stream only if asked to (airbyte-protocol.md, 1.4).
             ("USE_STREAM_CAPABLE_STATE", Some("true")),
             // Inherited, these would move the records away from stdout.
-            ("DATA_CHANNEL_MEDIUM", None),
-            ("DATA_CHANNEL_FORMAT", None),
-            ("DATA_CHANNEL_SOCKET_PATHS", None),
+            (channel::MEDIUM, None),
+            (channel::FORMAT, None),
+            (channel::PATHS, None),
         ]
     }
 
@@ -117,7 +119,11 @@ impl UpstreamProtocol for Airbyte {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(file("state.json", state));
         }
-        Ok(ReadPlan { invocation: Invocation { arguments, files }, routes: routes(streams), durable: None })
+        let routes = routes(streams);
+        let call = self.channel.call(streams, &catalog, &routes);
+        let (variables, channel) = call.map(|call| (call.variables, call.plan)).unzip();
+        let invocation = Invocation { arguments, files, variables: variables.unwrap_or_default() };
+        Ok(ReadPlan { invocation, routes, durable: None, channel })
     }
 
     fn parser(&self) -> LineParser {

@@ -71,7 +71,7 @@ async fn ask(
     operation: Operation,
     config: Option<&Value>,
 ) -> Result<(Heard, Ended), Failure> {
-    let mut invocation = Invocation { arguments: vec![operation.name().into()], files: Vec::new() };
+    let mut invocation = Invocation { arguments: vec![operation.name().into()], ..Invocation::default() };
     if let Some(config) = config {
         invocation.arguments.extend(["--config".into(), Argument::File("config.json")]);
         invocation.files.push(config_file(config));

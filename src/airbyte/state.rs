@@ -10,8 +10,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::message::text;
 use crate::capture::event::LineError;
-use crate::capture::protocol::{BoundStream, StateUpdate, Unnamed};
+use crate::capture::protocol::{BoundStream, Coverage, StateUpdate, Unnamed};
 use crate::json::members::Members;
 use crate::json::text::Text;
 
@@ -28,6 +29,12 @@ pub(super) struct State<'a> {
     pub(super) data: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "sourceStats")]
     stats: Option<&'a RawValue>,
+    /// Of sources that write to sockets: its place in the order of states.
+    #[serde(borrow, default, rename = "id")]
+    order: Option<&'a RawValue>,
+    /// Likewise: which records it covers.
+    #[serde(borrow, default, rename = "partition_id")]
+    partition: Option<&'a RawValue>,
     /// Only in what we stored of a GLOBAL state.
     #[serde(borrow, default, rename = "shared_state")]
     pub(super) shared: Option<&'a RawValue>,
@@ -39,6 +46,10 @@ pub(super) struct StreamState<'a> {
     pub(super) descriptor: &'a RawValue,
     #[serde(borrow, default, rename = "stream_state")]
     pub(super) value: Option<&'a RawValue>,
+    /// In a GLOBAL state of a source that writes to sockets: which records of this stream it covers,
+    /// beside those of the whole.
+    #[serde(borrow, default, rename = "partition_id")]
+    partition: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +72,7 @@ pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUp
     let state: State<'_> = serde_json::from_str(state.get()).map_err(|error| damaged(&error))?;
     let kind = state.kind.as_deref();
     let record_count = state.stats.and_then(record_count);
+    let coverage = coverage(&state, streams)?;
     let update = match (kind, state.stream, state.global, state.data) {
         (Some("STREAM") | None, Some(stream), _, _) => split_stream(&stream, streams),
         (Some("GLOBAL") | None, _, Some(global), _) => split_global(&global, streams),
@@ -71,7 +83,24 @@ pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUp
             cause: "it has no content of its type".to_owned(),
         }),
     }?;
-    Ok(StateUpdate { record_count, ..update })
+    Ok(StateUpdate { record_count, coverage, ..update })
+}
+
+/// What a state covers: in a GLOBAL one, records of all streams beside further ones of some.
+fn coverage(state: &State<'_>, streams: &[BoundStream]) -> Result<Option<Coverage>, LineError> {
+    let order = state.order.and_then(|order| order.get().parse().ok());
+    let (Some(order), Some(partition)) = (order, state.partition.and_then(text)) else { return Ok(None) };
+    let of = match (&state.stream, &state.global) {
+        (Some(stream), None) => find(stream, streams)?.ok(),
+        _ => None,
+    };
+    let mut parts = vec![(of, partition.into_owned())];
+    for stream in state.global.iter().flat_map(|global| &global.stream_states) {
+        if let (Some(partition), Ok(of)) = (stream.partition.and_then(text), find(stream, streams)?) {
+            parts.push((Some(of), partition.into_owned()));
+        }
+    }
+    Ok(Some(Coverage { order, parts }))
 }
 
 /// How many records the source says it printed; counts are floats (airbyte-protocol.md, 2.2).

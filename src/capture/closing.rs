@@ -24,7 +24,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.sourced_schema(told).await?;
             }
         }
-        if said { self.checkpoint().await } else { Ok(()) }
+        if said {
+            self.checkpoint().await?;
+            // It commits nothing that was read, which is what is counted.
+            self.seen.checkpoints = 0;
+        }
+        Ok(())
     }
 
     /// Tells Flow of a schema. It takes effect with the checkpoint that must follow.

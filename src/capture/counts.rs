@@ -133,6 +133,17 @@ impl Counts {
         }
     }
 
+    /// More records of a stream came through the data channel than its states say.
+    pub fn more_than_told(&mut self, stream: usize, name: &str, more: u64) {
+        self.streams[stream].differences += 1;
+        tracing::warn!(
+            stream = name,
+            more,
+            "{more} more records of {name} came through the data channel than upstream says it sent; some came twice, or \
+             it counts wrongly"
+        );
+    }
+
     /// Whether upstream counted this stream as we did, wherever it counted.
     pub fn agree(&self, stream: usize) -> bool {
         self.streams[stream].differences == 0

@@ -49,6 +49,8 @@ pub struct Record<'line> {
     pub stream: Cow<'line, str>,
     /// The stream's namespace; `None` where absent, null or empty: the three are one.
     pub namespace: Option<Cow<'line, str>>,
+    /// Which part of its stream it belongs to; `None` where upstream does not say.
+    pub partition: Option<Cow<'line, str>>,
     /// The record's text as upstream wrote it: a JSON object, checked.
     pub data: &'line [u8],
     /// What was noticed of it while it was read.

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod bindings;
 mod blocks;
 mod cadence;
+pub mod channel;
 pub mod children;
 mod closing;
 mod config;

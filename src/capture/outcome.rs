@@ -38,6 +38,9 @@ fn judge(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Result<(), Fail
     if let Some(half) = &seen.half {
         return Err(half.clone());
     }
+    if let Some((_, failure)) = &seen.short {
+        return Err(failure.clone());
+    }
     let told = seen.statuses.iter().any(Option::is_some);
     let unfinished: Vec<(&BoundStream, Option<Status>)> = streams
         .iter()
@@ -75,7 +78,8 @@ pub fn finished(ended: &Ended, seen: &Seen, streams: &[BoundStream], succeeded: 
         let marked = seen.end_marks[position] && seen.statuses[position].is_none();
         let reported =
             seen.errors.iter().any(|report| report.stream.as_deref() == Some(stream.id.name.as_str()));
-        by_itself && (complete || marked) && !reported
+        let short = seen.short.as_ref().is_some_and(|(streams, _)| streams.contains(&position));
+        by_itself && (complete || marked) && !reported && !short
     };
     streams.iter().enumerate().map(|(position, stream)| succeeded || whole(position, stream)).collect()
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::channel::ChannelPlan;
 use super::event::LineError;
 use super::parser::LineParser;
 use super::supervisor::Upstream;
@@ -147,7 +148,7 @@ pub struct PrivateFile {
 pub enum Argument {
     /// Plain text.
     Text(String),
-    /// The absolute path of the [`PrivateFile`] of this name.
+    /// The absolute path of the file of this name in the private folder, such as a [`PrivateFile`].
     File(&'static str),
 }
 
@@ -164,10 +165,12 @@ pub struct Invocation {
     pub arguments: Vec<Argument>,
     /// Files named by the arguments.
     pub files: Vec<PrivateFile>,
+    /// Variables of this call, each with the pieces of its value.
+    pub variables: Vec<(&'static str, Vec<Argument>)>,
 }
 
 /// How a read is done.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ReadPlan {
     /// How upstream is called.
     pub invocation: Invocation,
@@ -176,6 +179,8 @@ pub struct ReadPlan {
     /// The file of the invocation that upstream reads again while it runs, to learn what is durable;
     /// `None` where it does not. [`UpstreamProtocol::state_file`] has its content.
     pub durable: Option<&'static str>,
+    /// The sockets that the invocation asks upstream to open; `None` where all comes on stdout.
+    pub channel: Option<ChannelPlan>,
 }
 
 /// A name under which upstream prints a stream.
@@ -249,6 +254,17 @@ pub struct StateUpdate {
     /// How many records upstream says it has printed since the last such message: of the one stream
     /// in `streams`, or of all streams where `shared` is set. `None` where it does not count.
     pub record_count: Option<u64>,
+    /// Which records it covers, where upstream says so; it does where records come through sockets.
+    pub coverage: Option<Coverage>,
+}
+
+/// Which records a state covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// Its number among the states of its stream, or of the whole source, from 1.
+    pub order: u64,
+    /// The parts whose records it covers, each of the stream at this position, or of all streams.
+    pub parts: Vec<(Option<usize>, String)>,
 }
 
 /// What a state message means for streams that it does not name.

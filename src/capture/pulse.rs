@@ -28,6 +28,8 @@ pub enum Sign {
     Output,
     /// Bytes on stderr.
     Log,
+    /// Bytes on the data channel.
+    Channel,
     /// Its processes used the processor.
     Cpu,
     /// Its processes read or wrote something.
@@ -37,7 +39,8 @@ pub enum Sign {
 }
 
 impl Sign {
-    const ALL: [Self; 6] = [Sign::Start, Sign::Output, Sign::Log, Sign::Cpu, Sign::Io, Sign::Processes];
+    const ALL: [Self; 7] =
+        [Sign::Start, Sign::Output, Sign::Log, Sign::Channel, Sign::Cpu, Sign::Io, Sign::Processes];
 
     /// For messages.
     pub fn name(self) -> &'static str {
@@ -45,6 +48,7 @@ impl Sign {
             Sign::Start => "its start",
             Sign::Output => "output",
             Sign::Log => "text on stderr",
+            Sign::Channel => "bytes on the data channel",
             Sign::Cpu => "CPU time of its processes",
             Sign::Io => "I/O of its processes",
             Sign::Processes => "a process that came or went",
@@ -110,6 +114,13 @@ impl Pulse {
             self.beat();
         }
         self.start.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+
+    /// Says whether we wait for upstream, where more than one pipe of it is read.
+    pub fn set_waiting(&self, waiting: bool) {
+        if self.reading.swap(waiting, Ordering::Relaxed) != waiting {
+            self.beat();
+        }
     }
 
     /// Notes that a stream waits for its quota, or that it does not any more.

@@ -4,6 +4,7 @@
 //! one buffer. The pump reads to the end of the output and notes what it saw; `outcome` decides
 //! afterwards what that means. `events` says what a line asks for, `records` makes documents of records.
 
+mod channel;
 mod events;
 mod records;
 
@@ -14,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::acknowledged::StateFile;
 use super::cadence::Cadence;
+use super::channel::{Channel, Partitions};
 use super::counts::Counts;
 use super::document::Documents;
 use super::event::Batch;
@@ -72,6 +74,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
     pub limit: RecordLimit,
     /// What becomes of a state of all streams.
     pub sharing: Sharing<'a>,
+    /// Which states wait for records; `None` where records do not come through sockets.
+    pub partitions: Option<Partitions>,
     /// What was seen.
     pub seen: Seen,
     /// What is said of rows and rates.
@@ -86,6 +90,8 @@ pub struct Pump<'a, P: UpstreamProtocol> {
 enum Next {
     Line,
     Checkpoint,
+    /// A state was put to those that wait for records.
+    Waiting,
     Batch(Batch),
     ConfigUpdate,
     /// What a line held beside each other.
@@ -95,34 +101,56 @@ enum Next {
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Reads to the end of the output. A failure names a stream: its own, else the one of the last record.
-    pub async fn run(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
-        let read = self.read(output).await;
+    pub async fn run(
+        &mut self,
+        output: &mut (impl AsyncRead + Unpin),
+        channel: Option<Channel>,
+    ) -> Result<(), Failure> {
+        let read = match channel {
+            Some(channel) => self.read_with(channel, output).await,
+            None => self.read(output).await,
+        };
         read.map_err(|failure| failure.or_with("stream", self.last_stream()))
     }
 
     async fn read(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
-        let mut lines = Lines::new(self.limit.line());
+        self.go_on_reading(Lines::new(self.limit.line()), output).await
+    }
+
+    async fn go_on_reading(
+        &mut self,
+        mut lines: Lines,
+        output: &mut (impl AsyncRead + Unpin),
+    ) -> Result<(), Failure> {
         loop {
-            loop {
-                match lines.next_line() {
-                    Ok(Some(line)) => {
-                        match self.line(line)? {
-                            // Most lines are records, and most of those ask for nothing.
-                            Next::Line if !self.cadence.is_full() && !self.writer.is_full() => {}
-                            next => self.go_on(next).await?,
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(error) => return Err(self.too_long(&error, lines.take_rest())),
-                }
-            }
+            self.take_lines(&mut lines).await?;
             self.flush().await?;
             if self.fill(&mut lines, output).await? == 0 {
                 break;
             }
         }
-        // A killed upstream leaves half a line, and its end says more than that does; a whole one may
-        // merely lack its newline.
+        self.take_rest(&mut lines).await?;
+        self.flush().await
+    }
+
+    /// Takes the lines that are there.
+    async fn take_lines(&mut self, lines: &mut Lines) -> Result<(), Failure> {
+        loop {
+            match lines.next_line() {
+                Ok(Some(line)) => match self.line(line)? {
+                    // Most lines are records, and most of those ask for nothing.
+                    Next::Line if !self.cadence.is_full() && !self.writer.is_full() => {}
+                    next => self.go_on(next).await?,
+                },
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(self.too_long(&error, lines.take_rest())),
+            }
+        }
+    }
+
+    /// Takes what the output ends in. A killed upstream leaves half a line, and its end says more than
+    /// that does; a whole one may merely lack its newline.
+    async fn take_rest(&mut self, lines: &mut Lines) -> Result<(), Failure> {
         let rest = lines.take_rest();
         if is_half(rest) {
             self.seen.half = Some(self.half(rest));
@@ -130,7 +158,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             let next = self.line(rest)?;
             self.go_on(next).await?;
         }
-        self.flush().await
+        Ok(())
     }
 
     /// Writes a checkpoint with what changed since the last one.
@@ -175,26 +203,31 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.router.last_stream().map(|stream| self.streams[stream].id.to_string())
     }
 
-    /// Reads once. Documents that wait for a checkpoint do not wait for upstream.
+    /// Reads once.
     async fn fill(
         &mut self,
         lines: &mut Lines,
         output: &mut (impl AsyncRead + Unpin),
     ) -> Result<usize, Failure> {
+        self.wait(async || lines.fill(output).await).await?.map_err(|error| unreadable(&error))
+    }
+
+    /// Waits for what comes next, which is safe to be asked for again. Documents that wait for a
+    /// checkpoint do not wait for upstream.
+    async fn wait<T>(&mut self, mut next: impl AsyncFnMut() -> T) -> Result<T, Failure> {
         loop {
             if self.cadence.deadline().is_some_and(|late| late <= Instant::now()) {
                 self.checkpoint().await?;
             }
             let words = [self.progress.deadline(self.seen.documents), self.standing.deadline()];
-            let read = match self.cadence.deadline().into_iter().chain(words.into_iter().flatten()).min() {
-                None => Ok(lines.fill(output).await),
-                Some(late) => timeout_at(late, lines.fill(output)).await,
+            let came = match self.cadence.deadline().into_iter().chain(words.into_iter().flatten()).min() {
+                None => Ok(next().await),
+                Some(late) => timeout_at(late, next()).await,
             };
-            let Ok(read) = read else {
-                self.tell();
-                continue;
-            };
-            return read.map_err(|error| unreadable(&error));
+            match came {
+                Ok(came) => return Ok(came),
+                Err(_) => self.tell(),
+            }
         }
     }
 
@@ -213,6 +246,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         match next {
             Next::Line => self.after_record().await,
             Next::Checkpoint => self.checkpoint().await,
+            Next::Waiting => self.release().await,
             Next::Batch(batch) => self.batch(&batch).await,
             Next::ConfigUpdate => {
                 self.rotation.settle().await;

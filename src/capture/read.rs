@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::acknowledged::StateFile;
 use super::bindings::BoundBinding;
 use super::cadence::Cadence;
+use super::channel::{Channel, ChannelPlan, Opening, Partitions};
 use super::counts::Counts;
 use super::document::Documents;
 use super::outcome;
@@ -80,6 +81,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             _ => Standing::begin(state, streams.len()),
         };
         let mut running = self.upstream.start(&plan.invocation)?;
+        let channel = plan.channel.as_ref().map(|channel| self.channel(channel, &plan, &running));
         let transforms = transforms(bound);
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
         let state_file = state_file.as_ref();
@@ -104,12 +106,13 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             pulse: running.pulse().clone(),
             limit: RecordLimit::of(&self.definition.read),
             sharing,
+            partitions: channel.as_ref().map(|channel| Partitions::new(channel.counter())),
         };
         pump.begin().await?;
         let watch = watchdog::Watch::over(&running, self.upstream.idle_timeout);
         let (output, left_behind) = running.output();
         let read = tokio::select! {
-            read = pump.run(output) => read,
+            read = pump.run(output, channel) => read,
             never = left_behind => match never {},
             () = watch.expired() => Ok(()),
             why = self.upstream.shutdown.requested() => Err(stopped(why)),
@@ -129,9 +132,13 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             ended = running.ended(false) => ended?,
             failure = stray_request(requests, state_file) => return Err(failure),
         };
+        pump.seal();
         report(&mut pump);
         let verdict = outcome::decide(&ended, &pump.seen, streams);
         let finished = outcome::finished(&ended, &pump.seen, streams, verdict.is_ok());
+        if verdict.is_ok() {
+            pump.take_last_states()?;
+        }
         for (stream, binding) in bound.iter().enumerate().filter(|(stream, _)| finished[*stream]) {
             if binding.different.interval.is_some() {
                 pump.state.set_read_at(stream, read_at.clone());
@@ -139,6 +146,18 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         }
         pump.close(bound, &finished, verdict.is_ok()).await?;
         verdict
+    }
+
+    /// Waits for the sockets that upstream was asked to open.
+    fn channel(&self, channel: &ChannelPlan, plan: &ReadPlan, running: &Running) -> Channel {
+        tracing::info!(sockets = channel.sockets, "upstream is asked to open a data channel");
+        let opening = Opening {
+            routes: &plan.routes,
+            parser: &|| self.protocol.parser(),
+            limit: RecordLimit::of(&self.definition.read).line(),
+            pulse: running.pulse(),
+        };
+        Channel::open(channel, &opening, |name| running.file(name))
     }
 }
 

@@ -149,6 +149,11 @@ impl Refreshes {
         blocks.settle(|held| writer.append(held))
     }
 
+    /// The row id of the next document of a stream.
+    pub(super) fn next_row_id(&self, stream: usize) -> u64 {
+        self.streams[stream].next
+    }
+
     /// Whether each read reads the stream from its beginning.
     pub(super) fn is_full_refresh(&self, stream: usize) -> bool {
         self.streams[stream].mode != Mode::Incremental

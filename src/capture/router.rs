@@ -40,6 +40,13 @@ impl Router {
         Some(self.routes[index].stream)
     }
 
+    /// Records of this stream come, which somebody else has found.
+    pub fn enter(&mut self, stream: usize) {
+        if self.last_stream() != Some(stream) {
+            self.last = self.routes.iter().position(|route| route.stream == stream);
+        }
+    }
+
     /// The stream that was found last.
     pub fn last_stream(&self) -> Option<usize> {
         self.last.map(|last| self.routes[last].stream)

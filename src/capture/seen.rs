@@ -20,7 +20,7 @@ pub struct Seen {
     pub completed: bool,
     /// All documents.
     pub documents: u64,
-    /// Checkpoints that were written.
+    /// Checkpoints that were written since upstream began to be read.
     pub checkpoints: u64,
     /// The stream of the last record, once the read has ended; `None` where there was none.
     pub last_stream: Option<String>,
@@ -28,6 +28,8 @@ pub struct Seen {
     pub unknown_types: BTreeMap<String, u64>,
     /// What half a message at the end of the output means, if nothing explains it.
     pub half: Option<Failure>,
+    /// Streams whose states waited for records that never came, by position, and what that means.
+    pub short: Option<(Vec<usize>, Failure)>,
     /// Lines that were made valid before they were read.
     pub repaired_lines: u64,
 }
@@ -36,6 +38,12 @@ impl Seen {
     /// Nothing yet, of this many streams.
     pub fn nothing(streams: usize) -> Self {
         Self { statuses: vec![None; streams], end_marks: vec![false; streams], ..Self::default() }
+    }
+
+    /// Whether this status of a stream is known, or an older one than what is known.
+    pub(super) fn is_settled(&self, stream: usize, status: Status) -> bool {
+        let ended = |status| matches!(status, Status::Complete | Status::Incomplete);
+        self.statuses[stream].is_some_and(|known| known == status || ended(known) && !ended(status))
     }
 
     /// Documents were written.

@@ -104,6 +104,8 @@ codes! {
     Definition {
         /// shim.yaml is wrong.
         SHIM_YAML = "shim-yaml";
+        /// The source's metadata.yaml is wrong.
+        METADATA_YAML = "metadata-yaml";
         /// A file in airbyte-to-flow's layout is wrong.
         ATF_FILES = "atf-files";
         /// The OAuth2 block is wrong.
@@ -182,6 +184,8 @@ codes! {
         ANSWER = "answer";
         /// A message of upstream's is damaged.
         DAMAGED_MESSAGE = "damaged-message";
+        /// Records that a state covers never came through the data channel.
+        RECORDS_MISSING = "records-missing";
         /// A record is larger than the limit.
         RECORD_TOO_LARGE = "record-too-large";
         /// A batch file cannot be read.

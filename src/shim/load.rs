@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::atf;
 use super::baked::Baked;
 use super::definition::Definition;
+use super::metadata;
 use super::mistakes;
+use super::read::DataChannel;
 use crate::failure::{Code, Failure};
 
 /// Where an image keeps its shim.
@@ -65,7 +67,7 @@ fn existing(folder: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
 fn load_folder(folder: PathBuf, as_atf: bool) -> Result<Shim, Failure> {
     let folder = folder.canonicalize().unwrap_or(folder);
     let file = folder.join(FILE);
-    let definition = if file.is_file() {
+    let mut definition = if file.is_file() {
         read(&file)?
     } else if as_atf || atf::is_atf(&folder) {
         let tree = atf::tree(&folder)?;
@@ -78,6 +80,9 @@ fn load_folder(folder: PathBuf, as_atf: bool) -> Result<Shim, Failure> {
     } else {
         Definition::default()
     };
+    if definition.read.data_channel == DataChannel::Auto {
+        definition.read.data_channel = metadata::data_channel(&folder)?;
+    }
     let baked = Baked::load(&folder)?;
     Ok(Shim { folder: Some(folder), definition, baked })
 }

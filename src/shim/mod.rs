@@ -6,6 +6,7 @@ pub mod baked;
 pub mod command;
 pub mod definition;
 pub mod load;
+mod metadata;
 mod mistakes;
 pub mod names;
 pub mod pointers;

@@ -32,6 +32,10 @@ pub struct ReadSection {
     pub discover_on_open: DiscoverOnOpen,
     /// When a stream that sends no state gets a checkpoint.
     pub checkpoint_every: CheckpointEvery,
+    /// Whether a source hands over its records through sockets.
+    pub data_channel: DataChannel,
+    /// How many sockets; twice as many as there are processors, 2 to 8, where absent.
+    pub data_channel_sockets: Option<NonZeroUsize>,
 }
 
 impl Default for ReadSection {
@@ -44,6 +48,8 @@ impl Default for ReadSection {
             oversized_record: OversizedRecord::Error,
             discover_on_open: DiscoverOnOpen::Auto,
             checkpoint_every: CheckpointEvery::default(),
+            data_channel: DataChannel::Auto,
+            data_channel_sockets: None,
         }
     }
 }
@@ -57,6 +63,22 @@ pub enum OversizedRecord {
     Error,
     /// Its largest fields become null, which `_meta` tells.
     NullLargest,
+}
+
+/// Whether an Airbyte source hands over its records through sockets. One that opens none is read from
+/// stdout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DataChannel {
+    /// As the source's `metadata.yaml` in the shim's folder declares; on stdout where there is none.
+    #[default]
+    Auto,
+    /// On stdout.
+    Stdio,
+    /// As JSON lines through sockets.
+    Jsonl,
+    /// As protobuf messages through sockets.
+    Protobuf,
 }
 
 /// Whether Open discovers.

@@ -26,7 +26,7 @@ const BUILT_IN: &[&str] = &[
 
 pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
     let invocation =
-        Invocation { arguments: vec!["--about".into(), "--format=json".into()], files: Vec::new() };
+        Invocation { arguments: vec!["--about".into(), "--format=json".into()], ..Invocation::default() };
     let mut text = String::new();
     let ended = upstream
         .run(Operation::Spec, &invocation, |line| {

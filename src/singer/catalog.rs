@@ -50,6 +50,7 @@ async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredS
     let invocation = Invocation {
         arguments: vec!["--config".into(), Argument::File("config.json"), "--discover".into()],
         files: vec![PrivateFile { name: "config.json", content: config.to_string().into_bytes() }],
+        ..Invocation::default()
     };
     let mut answer = Answer::default();
     let ended = upstream.run(Operation::Discover, &invocation, |line| answer.line(line)).await?;

@@ -45,7 +45,7 @@ impl Flag {
         if self.setting != CatalogFlag::Auto || self.told.get().is_some() {
             return Ok(());
         }
-        let invocation = Invocation { arguments: vec!["--help".into()], files: Vec::new() };
+        let invocation = Invocation { arguments: vec!["--help".into()], ..Invocation::default() };
         let mut help = String::new();
         upstream
             .run(Operation::Spec, &invocation, |line| {

@@ -45,7 +45,13 @@ fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
         return None;
     }
     let traits = Traits::noticed(parts, META, DELETED);
-    Some(Record { stream: Cow::Borrowed(plain_string(parts.stream?)?), namespace: None, data, traits })
+    Some(Record {
+        stream: Cow::Borrowed(plain_string(parts.stream?)?),
+        namespace: None,
+        partition: None,
+        data,
+        traits,
+    })
 }
 
 #[derive(Deserialize)]
@@ -109,7 +115,13 @@ fn record(message: Message<'_>) -> Result<Event<'_>, LineError> {
         (Some(Text(stream)), Some(data)) if data.get().starts_with('{') => {
             let data = data.get();
             let traits = Traits::find(data, DELETED_AT);
-            Ok(Event::Record(Record { stream, namespace: None, data: data.as_bytes(), traits }))
+            Ok(Event::Record(Record {
+                stream,
+                namespace: None,
+                partition: None,
+                data: data.as_bytes(),
+                traits,
+            }))
         }
         (stream, _) => {
             Err(damaged("RECORD", stream.as_deref(), "it lacks a stream or an object as its record"))

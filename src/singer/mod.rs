@@ -136,7 +136,8 @@ impl UpstreamProtocol for Singer {
             files.push(PrivateFile { name: "state.json", content });
         }
         Ok(ReadPlan {
-            invocation: Invocation { arguments, files },
+            invocation: Invocation { arguments, files, variables: Vec::new() },
+            channel: None,
             routes: routes::routes(streams, discovered),
             durable: rewritten.then_some("state.json"),
         })

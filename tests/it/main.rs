@@ -1,6 +1,7 @@
 //! What flow-shim does, seen through the built program.
 
 mod atf_folder;
+mod channel_source;
 mod crash_model;
 mod crash_scenarios;
 mod environment;
@@ -22,6 +23,7 @@ mod codecs;
 mod config_values;
 mod corpus;
 mod crash_matrix;
+mod data_channel;
 mod dependencies;
 mod diff;
 mod docs;

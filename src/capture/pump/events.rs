@@ -47,8 +47,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::State(state) => {
                 let update =
                     self.protocol.split_state(state, self.streams).map_err(|error| damaged(&error))?;
-                self.state(update)?;
-                return Ok(Next::Checkpoint);
+                return self.take_state(update);
             }
             Event::EndMark(stream) => {
                 if let Some(stream) = self.router.find(None, &stream) {
@@ -81,6 +80,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     fn status(&mut self, status: &StreamStatus<'_>) {
         self.pulse.status(&status.stream, status.status);
         match self.router.find(status.namespace.as_deref(), &status.stream) {
+            // Through sockets, an older status may come after a newer one, and each comes twice.
+            Some(stream) if self.partitions.is_some() && self.seen.is_settled(stream, status.status) => {}
             Some(stream) => {
                 self.seen.statuses[stream] = Some(status.status);
                 self.standing.status(stream, &self.streams[stream].id, status.status);
@@ -150,7 +151,7 @@ fn stray(line: &[u8], error: LineError) -> Result<Next, Failure> {
     }
 }
 
-fn damaged(error: &LineError) -> Failure {
+pub(super) fn damaged(error: &LineError) -> Failure {
     let stream = match error {
         LineError::Damaged { stream, .. } => stream.as_deref(),
         LineError::NotAMessage => None,

@@ -12,10 +12,14 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.counts.dropped_record(&record.stream);
             return Ok(());
         };
-        self.document(stream, record.data, record.traits)
+        self.document(stream, record.data, record.traits)?;
+        if self.partitions.is_some() {
+            self.lone_record(stream, record.partition.as_deref());
+        }
+        Ok(())
     }
 
-    fn document(&mut self, stream: usize, record: &[u8], traits: Traits) -> Result<(), Failure> {
+    pub(super) fn document(&mut self, stream: usize, record: &[u8], traits: Traits) -> Result<(), Failure> {
         if record.len() > self.limit.bytes {
             let BoundStream { id, key, .. } = &self.streams[stream];
             let record = self.limit.cut_down(&id.to_string(), record, key)?;

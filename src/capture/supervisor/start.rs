@@ -1,5 +1,6 @@
 //! Spawns upstream: files first, then the process.
 
+use std::ffi::OsString;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -109,6 +110,16 @@ impl Upstream {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
+        }
+        for (name, pieces) in &invocation.variables {
+            let mut value = OsString::new();
+            for piece in pieces {
+                match piece {
+                    Argument::Text(text) => value.push(text),
+                    Argument::File(name) => value.push(workdir.file(name)),
+                }
+            }
+            command.env(name, value);
         }
         Ok(command)
     }
