@@ -16,6 +16,8 @@
 //! - `N close`: closes the socket
 //! - `sleep MS`, `touch FILE`, `exit CODE`, `no-sockets` as the first step, `hang`
 
+#![expect(clippy::disallowed_methods, reason = "it is another program, with variables and an end of its own")]
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -205,7 +207,6 @@ impl Source {
         }
     }
 
-    #[expect(clippy::exit, reason = "this is another program's end")]
     fn end(&mut self, code: i32) -> ! {
         for socket in &mut self.sockets {
             if socket.stream.is_some() {
@@ -269,7 +270,7 @@ fn typed(value: &Value, out: &mut Vec<u8>) {
     match (value, marked.map(|(mark, of)| (mark.as_str(), of))) {
         (_, Some(("$date", days))) => encoding::sint64::encode(7, &days.as_i64().expect("days"), out),
         (_, Some(("$time", nanos))) => {
-            encoding::uint64::encode(9, &nanos.as_u64().expect("nanoseconds"), out)
+            encoding::uint64::encode(9, &nanos.as_u64().expect("nanoseconds"), out);
         }
         (_, Some((mark @ ("$offsetTime" | "$dateTime" | "$offsetDateTime"), of))) => {
             let mut inner = Vec::new();
@@ -295,10 +296,10 @@ fn typed(value: &Value, out: &mut Vec<u8>) {
             encoding::bytes::encode(field, &inner, out);
         }
         (_, Some(("$bigInteger", text))) => {
-            encoding::string::encode(4, &text.as_str().expect("text").to_owned(), out)
+            encoding::string::encode(4, &text.as_str().expect("text").to_owned(), out);
         }
         (_, Some(("$bigDecimal", text))) => {
-            encoding::string::encode(6, &text.as_str().expect("text").to_owned(), out)
+            encoding::string::encode(6, &text.as_str().expect("text").to_owned(), out);
         }
         (_, Some(("$json", any))) => encoding::bytes::encode(12, &any.to_string().into_bytes(), out),
         (Value::Null, _) => encoding::bool::encode(13, &true, out),
@@ -309,7 +310,7 @@ fn typed(value: &Value, out: &mut Vec<u8>) {
             None => encoding::double::encode(5, &number.as_f64().expect("a number"), out),
         },
         (Value::Array(_) | Value::Object(_), _) => {
-            encoding::bytes::encode(12, &value.to_string().into_bytes(), out)
+            encoding::bytes::encode(12, &value.to_string().into_bytes(), out);
         }
     }
 }
