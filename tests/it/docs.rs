@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use flow_shim::failure::Code;
 use serde_json::Value;
 
 use crate::harness::repository;
@@ -144,6 +145,8 @@ fn the_readmes_messages_are_those_of_the_program() {
     let mut messages = 0;
     for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
         let message = row.split('`').next().expect("a message");
+        let (message, code) = message.split_once(" [").expect("a code behind the message");
+        assert!(Code::ALL.iter().any(|known| format!("{known}]") == code), "no code is {code:?}");
         messages += 1;
         for part in variable.split(message).map(|part| part.trim_matches([' ', ':', ';'])) {
             assert!(source.contains(part), "no message has {part:?}, of {message:?}");
