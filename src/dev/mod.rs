@@ -33,4 +33,5 @@ mod sops;
 mod stderr;
 mod summary;
 pub mod task;
+mod write_bindings;
 mod yaml;

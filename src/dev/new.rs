@@ -66,8 +66,9 @@ pub fn new(options: NewOptions) -> Result<(), Failure> {
         let file = folder.join(file);
         std::fs::write(&file, text).map_err(|error| failed(&file, &error))?;
     }
+    let pin = if package.contains("==") { "" } else { "pin the version in requirements.txt, " };
     tracing::info!(
-        "{shown} is made; pin the version in requirements.txt, run `flow-shim install {shown}`, then `flow-shim raw spec --source {shown}/test.flow.yaml`"
+        "{shown} is made; {pin}run `flow-shim install {shown}`, then `flow-shim raw spec --source {shown}/test.flow.yaml`"
     );
     Ok(())
 }
@@ -87,7 +88,7 @@ fn test_flow(name: &str, folder: &str) -> String {
     format!(
         "captures:\n  acmeCo/{name}:\n    endpoint:\n      local:\n        command: [flow-shim, run, --shim, {}]\n        \
          # What `flow-shim raw spec` asks for; a file beside this one may hold it, encrypted by sops.\n        config: {{}}\n    \
-         # From `flow-shim raw discover`, each with a collection as its target.\n    bindings: []\n",
+         # `flow-shim raw discover --write` puts bindings here, and their collections below.\n    bindings: []\n",
         quoted(folder)
     )
 }

@@ -19,6 +19,7 @@ use super::raw::VERSION;
 use super::session::{Ended, Session};
 use super::summary::{BindingCount, Summary};
 use super::task::Task;
+use super::write_bindings;
 use crate::capture::shutdown::Shutdown;
 use crate::capture::supervisor::stopped;
 use crate::failure::{Cause, Code, Failure};
@@ -118,6 +119,9 @@ async fn capture(
     if task.disabled && options.task.name.is_none() {
         tracing::info!("{name} is disabled (shards.disable) and is skipped");
         return Ok(Ended::Finished);
+    }
+    if task.bindings.is_empty() {
+        return Err(write_bindings::none_in(name, &options.task.source));
     }
     let state = State::parse(options.initial_state.as_bytes())
         .map_err(|what| Failure::new(Code::BAD_OPTION, format!("--initial-state {what}")))?;

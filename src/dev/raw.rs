@@ -7,6 +7,7 @@ use super::options::TaskOptions;
 use super::output::Output;
 use super::preview::{self, PreviewOptions};
 use super::task::{Task, json};
+use super::write_bindings;
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::flow::message::{ApplyRequest, DiscoverRequest, Request, Response, Spec, SpecRequest};
@@ -35,6 +36,9 @@ pub struct DiscoverOptions {
     /// Which capture
     #[command(flatten)]
     pub task: TaskOptions,
+    /// Write bindings and collections into the file, where the capture has `bindings: []`
+    #[arg(long)]
+    pub write: bool,
     /// Print the raw answer; always so, kept for flowctl's sake
     #[arg(long, hide = true)]
     pub emit_raw: bool,
@@ -65,7 +69,7 @@ pub async fn run(command: &RawCommand, shutdown: &Shutdown) -> Result<(), Failur
     let mut output = Output::stdout();
     match command {
         RawCommand::Spec(options) => spec(options, shutdown, &mut output).await?,
-        RawCommand::Discover(options) => discover(&options.task, shutdown, &mut output).await?,
+        RawCommand::Discover(options) => discover(options, shutdown, &mut output).await?,
         RawCommand::Validate(options) => validate(options, shutdown, &mut output).await?,
         RawCommand::Apply(options) => apply(options, shutdown, &mut output).await?,
         RawCommand::Capture(options) => {
@@ -116,7 +120,11 @@ async fn spec(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -
     output.json(&spec)
 }
 
-async fn discover(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
+async fn discover(
+    options: &DiscoverOptions,
+    shutdown: &Shutdown,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let request = |task: &Task, _: &Spec| {
         let discover = DiscoverRequest {
             connector_type: task.connector_type(),
@@ -125,16 +133,22 @@ async fn discover(options: &TaskOptions, shutdown: &Shutdown, output: &mut Outpu
         };
         Ok(Request { discover: Some(discover), ..Default::default() })
     };
-    let (_, spec, answer) = ask(options, shutdown, "discover", request).await?;
+    let (task, spec, answer) = ask(&options.task, shutdown, "discover", request).await?;
     let discovered = answer.discovered.ok_or_else(|| other("discover"))?;
-    for binding in &discovered.bindings {
-        output.json(binding)?;
+    if !options.write {
+        for binding in &discovered.bindings {
+            output.json(binding)?;
+        }
     }
     let problems = answers::discovered(&discovered, &spec.resource_path_pointers);
     for problem in &problems {
         tracing::error!("{problem}");
     }
     match problems.as_slice() {
+        [] if options.write => {
+            let catalog = options.task.catalog()?;
+            write_bindings::write(&catalog.capture(&task.name)?, &task.name, &discovered.bindings)
+        }
         [] => Ok(()),
         [first, ..] => {
             output.flush()?;

@@ -22,7 +22,7 @@ pub(super) fn read(file: &Path) -> Result<Value, Failure> {
     if let Ok(value) = serde_json::from_str(&text) {
         return Ok(value);
     }
-    serde_saphyr::from_str_with_options(&text, options()).map_err(|error| {
+    parse(&text).map_err(|error| {
         let place = error
             .location()
             .filter(|location| location.line() > 0)
@@ -35,6 +35,11 @@ pub(super) fn read(file: &Path) -> Result<Value, Failure> {
         };
         wrong(file, format!("{what}{place}"))
     })
+}
+
+/// Reads YAML as Flow does.
+pub(super) fn parse(text: &str) -> Result<Value, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, options())
 }
 
 /// `yes` and `on` are strings, as in Flow; limits are those of large catalogs.

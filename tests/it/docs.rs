@@ -1,158 +1,156 @@
-//! The pages of `docs/`: every relative link leads somewhere, the book has every page, and the
-//! reference of `shim.yaml` is in step with its schema.
+//! The pages: every link leads somewhere, the book has every page and stands by itself, examples of
+//! `shim.yaml` are ones, and the README's messages are those of the program.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use regex::Regex;
-use serde_json::{Map, Value};
+use flow_shim::failure::Code;
+use serde_json::Value;
 
 use crate::harness::repository;
+use crate::pages::{Page, all_pages, pages_of};
 
-/// The pages, and the documents at the top that link to them.
-fn pages() -> Vec<PathBuf> {
-    let docs =
-        std::fs::read_dir(repository("docs")).expect("docs").map(|entry| entry.expect("an entry").path());
-    let mut pages: Vec<PathBuf> =
-        docs.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
-    pages.extend(["README.md", "CONTRIBUTING.md"].map(repository));
-    pages
+/// Where the repository is on the web: a page of the book links so to what is not in it.
+const WEB: [&str; 2] =
+    ["https://github.com/estuary/flow-shim/blob/main/", "https://github.com/estuary/flow-shim/tree/main/"];
+
+/// A path without `.` and `..`; `None` where it leads out of the repository.
+fn normal(path: &Path) -> Option<PathBuf> {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir if !normal.pop() => return None,
+            Component::Normal(name) => normal.push(name),
+            _ => {}
+        }
+    }
+    Some(normal)
 }
 
-/// The targets of the links in a page that lead to files.
-fn links(text: &str) -> Vec<String> {
-    let link = Regex::new(r"\]\(([^)\s]+)\)").expect("a pattern");
-    let targets = link.captures_iter(text).map(|found| found[1].to_owned());
-    targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:")).collect()
-}
-
-/// The anchors of a page's headings, as GitHub and mdBook make them.
-fn anchors(text: &str) -> BTreeSet<String> {
-    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
-    let anchor = |heading: &str| {
-        let heading = heading.trim_start_matches('#').trim().to_lowercase();
-        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+/// What is wrong with a link of a page.
+fn mistake(page: &Page, target: &str) -> Option<&'static str> {
+    let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let in_book = page.path.starts_with("docs");
+    let path = match WEB.iter().find_map(|web| file.strip_prefix(web)) {
+        Some(path) => PathBuf::from(path),
+        None if file.contains(':') => return None,
+        None if file.is_empty() => page.path.clone(),
+        None => match normal(&page.path.parent().unwrap_or(Path::new("")).join(file)) {
+            Some(path) if in_book && !path.starts_with("docs") => return Some("leads out of the book"),
+            Some(path) => path,
+            None => return Some("leads out of the repository"),
+        },
     };
-    headings.map(anchor).collect()
+    if !repository("").join(&path).exists() {
+        return Some("leads nowhere");
+    }
+    let is_there = anchor.is_empty() || Page::read(&path.to_string_lossy()).anchors().contains(anchor);
+    (!is_there).then_some("has an anchor that is not there")
 }
 
 #[test]
-fn every_relative_link_leads_somewhere() {
+fn every_link_leads_somewhere() {
     let mut broken = Vec::new();
-    for page in pages() {
-        let text = std::fs::read_to_string(&page).expect("a page");
-        for target in links(&text) {
-            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
-            let path =
-                if file.is_empty() { page.clone() } else { page.parent().expect("a folder").join(file) };
-            let found = std::fs::read_to_string(&path)
-                .map(|text| anchor.is_empty() || anchors(&text).contains(anchor));
-            if !path.is_dir() && !found.unwrap_or(false) {
-                broken.push(format!("{}: {target}", page.display()));
+    let mut links = 0;
+    for page in all_pages() {
+        for target in page.links() {
+            links += 1;
+            if let Some(mistake) = mistake(&page, &target) {
+                broken.push(format!("{}: {target} {mistake}", page.path.display()));
             }
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+    assert!(links > 100, "{links} links");
+}
+
+#[test]
+fn wrong_links_are_found() {
+    let page = Page { path: PathBuf::from("docs/state.md"), text: String::new() };
+    for (target, expected) in [
+        ("concepts.md#words", None),
+        ("concepts.md#sentences", Some("has an anchor that is not there")),
+        ("nowhere.md", Some("leads nowhere")),
+        ("../README.md", Some("leads out of the book")),
+        ("https://github.com/estuary/flow-shim/blob/main/NOTHING.md", Some("leads nowhere")),
+        ("https://example.com/anything", None),
+    ] {
+        assert_eq!(mistake(&page, target), expected, "{target}");
+    }
 }
 
 #[test]
 fn the_book_has_every_page() {
-    let summary = std::fs::read_to_string(repository("docs/SUMMARY.md")).expect("a summary");
-    let listed: BTreeSet<String> = links(&summary).into_iter().collect();
-    let name = |page: &Path| page.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
-    let docs = repository("docs");
-    let there = pages().into_iter().filter(|page| page.parent() == Some(docs.as_path()));
-    let there: BTreeSet<String> = there.map(|page| name(&page)).filter(|name| name != "SUMMARY.md").collect();
+    let listed: BTreeSet<String> = Page::read("docs/SUMMARY.md").links().into_iter().collect();
+    let name = |page: Page| page.path.file_name().expect("a name").to_string_lossy().into_owned();
+    let there: BTreeSet<String> =
+        pages_of("docs").into_iter().map(name).filter(|name| name != "SUMMARY.md").collect();
     assert_eq!(listed, there);
 }
 
-/// Writes the page anew where it is not.
+/// What a block of YAML is of that is no `shim.yaml`.
+fn is_of_another_file(text: &str) -> bool {
+    ["captures:", "collections:", "jobs:", "matrix:"].iter().any(|key| text.contains(key))
+}
+
 #[test]
-fn the_reference_of_shim_yaml_is_in_step_with_its_schema() {
-    let schema = flow_shim::shim::published::schema();
-    let schema: Value = serde_json::to_value(&schema).expect("JSON");
-    let mut rows = String::new();
-    members("", &schema, &schema["$defs"], &mut rows);
-    let expected = format!("{HEAD}{rows}");
-    let file = repository("docs/shim-yaml.md");
-    if std::fs::read_to_string(&file).unwrap_or_default() != expected {
-        std::fs::write(&file, expected).expect("a writable file");
-        panic!(
-            "docs/shim-yaml.md was not in step with the schema; it has been written anew: look at it and commit it"
-        );
-    }
-}
-
-const HEAD: &str = "# shim.yaml
-
-Every key that a shim can have, made from `shim.schema.json` by the tests. All of them are optional. The
-[README](../README.md#shimyaml) says more of each; editors complete and check them with the schema:
-`# yaml-language-server: $schema=…/shim.schema.json`. A mistake is told with its line, its column and the nearest key.
-
-| key | value | meaning |
-| --- | --- | --- |
-";
-
-/// Adds a row for each member of an object, at any depth.
-fn members(path: &str, object: &Value, definitions: &Value, rows: &mut String) {
-    let named = object["properties"].as_object().cloned().unwrap_or_default();
-    for (name, member) in &named {
-        row(&format!("{path}{name}"), member, definitions, rows);
-    }
-    let entry = resolved(&object["additionalProperties"], definitions);
-    if entry.get("properties").is_some() {
-        row(&format!("{path}NAME"), &object["additionalProperties"], definitions, rows);
-    }
-}
-
-fn row(path: &str, member: &Value, definitions: &Value, rows: &mut String) {
-    let resolved = resolved(member, definitions);
-    let meaning = member["description"].as_str().or(resolved["description"].as_str()).unwrap_or_default();
-    let meaning = meaning.replace('\n', " ").replace('|', "\\|");
-    rows.push_str(&["| `", path, "` | ", &form(resolved, definitions), " | ", &meaning, " |\n"].concat());
-    members(&format!("{path}."), resolved, definitions, rows);
-}
-
-/// What a reference stands for; of something that may be null, the rest.
-fn resolved<'a>(schema: &'a Value, definitions: &'a Value) -> &'a Value {
-    let alternatives = schema["anyOf"].as_array();
-    let first = alternatives.and_then(|all| all.iter().find(|one| one["type"] != "null"));
-    let schema = first.unwrap_or(schema);
-    match schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/")) {
-        Some(name) => &definitions[name],
-        None => schema,
-    }
-}
-
-/// What a value looks like, in a few words.
-fn form(schema: &Value, definitions: &Value) -> String {
-    let constants = schema["oneOf"].as_array().or(schema["anyOf"].as_array());
-    let constants = constants.into_iter().flatten().map(|one| one.get("const").or(one["enum"].get(0)));
-    let words: Vec<&Value> =
-        schema["enum"].as_array().into_iter().flatten().chain(constants.flatten()).collect();
-    if !words.is_empty() {
-        let words = words.iter().filter(|word| !word.is_null());
-        let words: Vec<String> = words
-            .map(|word| format!("`{}`", word.as_str().map_or(word.to_string(), str::to_owned)))
-            .collect();
-        return words.join(", ");
-    }
-    let kind = match &schema["type"] {
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
-        kind => kind.as_str(),
-    };
-    match kind {
-        Some("array") => format!("list of {}", form(resolved(&schema["items"], definitions), definitions)),
-        Some("object")
-            if schema.get("properties").is_none_or(|found| found == &Value::Object(Map::new())) =>
-        {
-            match schema.get("additionalProperties").filter(|inner| inner.is_object()) {
-                Some(inner) => format!("object of {}", form(resolved(inner, definitions), definitions)),
-                None => "object".to_owned(),
+fn examples_of_shim_yaml_are_ones() {
+    let validator = jsonschema::validator_for(&flow_shim::shim::published::schema()).expect("a schema");
+    let (mut examples, mut wrong) = (0, Vec::new());
+    for page in all_pages() {
+        let blocks = page.blocks().into_iter().filter(|block| block.language == "yaml");
+        for block in blocks.filter(|block| !is_of_another_file(&block.text)) {
+            examples += 1;
+            let place = format!("{}: {}", page.path.display(), block.text);
+            match serde_saphyr::from_str::<Value>(&block.text) {
+                Ok(value) if validator.is_valid(&value) => {
+                    let folder = tempfile::tempdir().expect("a folder");
+                    std::fs::write(folder.path().join("shim.yaml"), &block.text).expect("written");
+                    if let Err(failure) = flow_shim::shim::load::load(Some(folder.path())) {
+                        wrong.push(format!("{place}{failure}"));
+                    }
+                }
+                Ok(_) => wrong.push(place),
+                Err(error) => wrong.push(format!("{place}{error}")),
             }
         }
-        Some(kind) => kind.to_owned(),
-        None => "any".to_owned(),
     }
+    assert!(wrong.is_empty(), "no shim.yaml that is right:\n{}", wrong.join("\n"));
+    assert!(examples >= 3, "{examples} examples");
+}
+
+/// All of the program's source, with strings that go over several lines joined.
+fn source() -> String {
+    let (mut text, mut folders) = (String::new(), vec![repository("src")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(path).expect("readable"));
+            }
+        }
+    }
+    regex::Regex::new(r"\\\n\s*").expect("a pattern").replace_all(&text, "").into_owned()
+}
+
+#[test]
+fn the_readmes_messages_are_those_of_the_program() {
+    let readme = Page::read("README.md").text;
+    let (_, section) = readme.split_once("\n## It says").expect("a section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let source = source();
+    let variable = regex::Regex::new("…|[A-Z]{4,}").expect("a pattern");
+    let mut messages = 0;
+    for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let message = row.split('`').next().expect("a message");
+        let (message, code) = message.split_once(" [").expect("a code behind the message");
+        assert!(Code::ALL.iter().any(|known| format!("{known}]") == code), "no code is {code:?}");
+        messages += 1;
+        for part in variable.split(message).map(|part| part.trim_matches([' ', ':', ';'])) {
+            assert!(source.contains(part), "no message has {part:?}, of {message:?}");
+        }
+    }
+    assert!(messages >= 8, "{messages} messages");
 }

@@ -1,4 +1,4 @@
-//! The README's first command, and the embedded driver that it runs.
+//! The embedded driver, on the captures that the README's first command runs.
 
 use std::process::{Command, Output};
 
@@ -23,9 +23,7 @@ fn of(lines: &[Value], name: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_readmes_first_command_prints_documents_of_both_protocols() {
-    let readme = std::fs::read_to_string(repository("README.md")).expect("a README");
-    assert!(readme.contains("$ cargo run --release -- preview --source test.flow.yaml\n"));
+fn a_preview_prints_documents_of_both_protocols() {
     let output = driver(&["preview", "--source", "test.flow.yaml"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -119,4 +117,52 @@ fn a_refresh_that_truncates_is_previewed() {
     let output = driver(&["preview", "--source", file.to_str().expect("UTF-8"), "--sessions", "1"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(of(&lines(&output), "a/users").len(), 25);
+}
+
+#[test]
+fn discovered_streams_are_written_and_then_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("flow.yaml");
+    let shim = repository("shims/demo-airbyte").display().to_string();
+    let text = format!(
+        "# mine\ncaptures:\n  acmeCo/demo:\n    endpoint:\n      local:\n        command: [flow-shim, run, --shim, {shim}]\n        \
+         config: {{count: 25, seed: 1, parallelism: 1, records_per_slice: 100, always_updated: false}}\n    bindings: []  # none yet\n"
+    );
+    std::fs::write(&file, text).expect("written");
+    let source = file.to_str().expect("UTF-8");
+
+    let output = driver(&["preview", "--source", source]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(
+        said.contains("acmeCo/demo has no enabled binding") && said.contains("raw discover --write"),
+        "{said}"
+    );
+
+    let output = driver(&["raw", "discover", "--write", "--source", source]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout.is_empty(), "what is written is not printed too");
+    assert!(std::fs::read_to_string(&file).expect("readable").starts_with("# mine\n"));
+    let output = driver(&["preview", "--source", source]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(of(&lines(&output), "acmeCo/demo/users").len(), 25);
+
+    let output = driver(&["raw", "discover", "--write", "--source", source]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "bindings that are there stay: {said}");
+    assert!(said.contains("captures.acmeCo/demo has bindings"), "{said}");
+}
+
+#[test]
+fn a_connectors_failure_keeps_its_type() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("flow.yaml");
+    let shim = repository("shims/demo-airbyte");
+    let local = json!({"command": ["flow-shim", "run", "--shim", shim], "config": {"count": "many"}});
+    let flow = json!({"captures": {"a/b": {"endpoint": {"local": local}, "bindings": []}}});
+    std::fs::write(&file, flow.to_string()).expect("written");
+    let output = driver(&["raw", "discover", "--source", file.to_str().expect("UTF-8")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let last: Value = serde_json::from_str(said.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last["fields"]["failureType"], "config", "{said}");
 }
