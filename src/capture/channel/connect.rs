@@ -215,6 +215,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_upstream_that_ends_before_it_takes_a_connection_has_sent_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(folder.path().join(SOCKETS[0])).expect("a socket");
+        let mut channel = open(folder.path(), 1);
+        while channel.connected() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(listener);
+        let batch = channel.next().await.expect("an end");
+        assert!(matches!(batch.end, Some(End::Whole)), "{:?}", batch.end);
+    }
+
+    #[tokio::test]
     async fn dropping_it_closes_the_sockets() {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = UnixListener::bind(folder.path().join(SOCKETS[0])).expect("a socket");

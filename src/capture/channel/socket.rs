@@ -45,6 +45,8 @@ struct Reading {
     socket: Socket,
     input: Input,
     batch: Batch,
+    /// Whether anything has come.
+    begun: bool,
     /// The part of which the last record of the batch is.
     last: Option<(usize, String)>,
 }
@@ -57,7 +59,7 @@ impl Socket {
     pub(super) fn read(self, mut stream: UnixStream) {
         let input = Input::new(self.limit);
         let batch = Batch { socket: self.number, ..Batch::default() };
-        let mut reading = Reading { socket: self, input, batch, last: None };
+        let mut reading = Reading { socket: self, input, batch, begun: false, last: None };
         let end = reading.read(&mut stream);
         if let Ok(end) = end {
             reading.batch.end = Some(end);
@@ -72,8 +74,15 @@ impl Reading {
         loop {
             match self.input.fill(stream) {
                 Ok(0) => return Ok(self.rest()),
-                Ok(_) => self.socket.pulse.sign(Sign::Channel),
+                Ok(_) => {
+                    self.begun = true;
+                    self.socket.pulse.sign(Sign::Channel);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // Upstream ended before it took the connection, unless it has sent something.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    return Ok(if self.begun { End::Half(self.stream_of_rest()) } else { End::Whole });
+                }
                 Err(error) => return Ok(End::Unreadable(error)),
             }
             if let Some(end) = self.cut()? {
