@@ -13,6 +13,16 @@ pub const PROTOCOL: &str = "FLOW_SHIM_PROTOCOL";
 pub const CODEC: &str = "FLOW_RUNTIME_CODEC";
 /// `error`, `warn`, `info`, `debug` or `trace`; set by Flow.
 pub const LOG_LEVEL: &str = "LOG_LEVEL";
+/// `json` has the log's lines be JSON also where a person reads them; the driver sets it for connectors.
+pub const LOG_FORMAT: &str = "LOG_FORMAT";
+/// Whether there are no colours; see <https://no-color.org>.
+pub const NO_COLOR: &str = "NO_COLOR";
+/// `0` means no colours; see <https://bixense.com/clicolors>.
+pub const CLICOLOR: &str = "CLICOLOR";
+/// Anything but `0` means colours also where nobody reads them.
+pub const CLICOLOR_FORCE: &str = "CLICOLOR_FORCE";
+/// The kind of terminal; `dumb` ones have no colours.
+pub const TERM: &str = "TERM";
 /// The docker command, for `raw` and `preview` with an image; Flow's name for it.
 pub const DOCKER_CLI: &str = "DOCKER_CLI";
 

@@ -27,7 +27,7 @@
 //!        json                  pure functions on JSON
 //! ```
 //!
-//! Imports run downwards only; a test checks it. `env`, `http`, `log` and `failure` are leaves.
+//! Imports run downwards only; a test checks it. `env`, `http`, `log`, `failure` and `terminal` are leaves.
 
 pub mod airbyte;
 pub mod capture;
@@ -44,4 +44,5 @@ pub mod oauth;
 pub mod settings;
 pub mod shim;
 pub mod singer;
+pub mod terminal;
 pub mod upstream;

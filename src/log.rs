@@ -9,9 +9,11 @@
 mod flood;
 mod forms;
 mod mask;
+mod pretty;
 
 use flood::Flood;
 pub use mask::Teacher;
+pub use pretty::pretty;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +28,9 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 
+use crate::env;
 use crate::failure::{Code, Failure};
+use crate::terminal;
 
 /// Flow's log levels, the quietest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,12 +82,19 @@ const LONGEST_MESSAGE: usize = 64 * 1024;
 static THRESHOLD: AtomicU8 = AtomicU8::new(Level::Error as u8);
 /// What upstream said of late.
 static FLOOD: LazyLock<Mutex<Flood>> = LazyLock::new(Mutex::default);
-/// One line at a time, whichever thread writes it.
-static STDERR: Mutex<()> = Mutex::new(());
+/// Whether lines are for a person, in text.
+static FOR_PEOPLE: LazyLock<bool> = LazyLock::new(|| {
+    terminal::watches_stderr() && env::get(env::LOG_FORMAT).is_none_or(|format| format != "json")
+});
 
 /// Whether lines of this level are written.
 pub fn enabled(level: Level) -> bool {
     level as u8 <= THRESHOLD.load(Ordering::Relaxed)
+}
+
+/// Whether lines are text for a person at a terminal.
+pub fn for_people() -> bool {
+    *FOR_PEOPLE
 }
 
 /// Sends `tracing` events to stderr from here on.
@@ -206,11 +217,10 @@ fn write_unmasked(level: Level, message: &str, fields: Map<String, Value>) {
     if !fields.is_empty() {
         line.insert("fields".to_owned(), fields.into());
     }
-    let mut text = Value::Object(line).to_string();
-    text.push('\n');
-    let _one_at_a_time = STDERR.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = if for_people() { pretty(&line) } else { None };
+    let text = text.unwrap_or_else(|| format!("{}\n", Value::Object(line)));
     // Where stderr is closed there is nobody left to tell.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = terminal::above(|| std::io::stderr().write_all(text.as_bytes()));
 }
 
 /// Turns `tracing` events into Flow's lines.

@@ -4,6 +4,7 @@
 //! account and no network. `record`, `replay` and `install` and `new` help to wrap a connector,
 //! `pull-upstream` to change one. Uses everything below; nothing uses it but the command line.
 
+mod answer_table;
 mod answers;
 pub mod bake;
 pub mod check;
@@ -15,9 +16,11 @@ mod docker;
 mod driver;
 mod endpoint;
 mod flow_yaml;
+pub mod form;
 pub mod import_atf;
 pub mod install;
 mod known;
+mod live;
 pub mod new;
 pub mod oauth;
 pub mod options;
@@ -32,6 +35,7 @@ mod session;
 mod sops;
 mod stderr;
 mod summary;
+mod table;
 pub mod task;
 mod write_bindings;
 mod yaml;

@@ -5,13 +5,34 @@ use std::io::{BufWriter, ErrorKind, Write};
 
 use serde::Serialize;
 
+use super::table::Table;
 use crate::failure::{Code, Failure};
 use crate::flow::message::ConnectorState;
+use crate::terminal;
 
 /// Lines on their way to stdout.
 pub(super) struct Output {
     to: BufWriter<Box<dyn Write>>,
     closed: bool,
+    people: bool,
+}
+
+/// stdout on a terminal.
+struct Screen;
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        terminal::above(|| {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        })?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Output {
@@ -23,12 +44,15 @@ impl std::fmt::Debug for Output {
 impl Output {
     /// To stdout.
     pub(super) fn stdout() -> Self {
-        Self::to(Box::new(std::io::stdout().lock()))
+        // Lines come one by one where a person reads them, above what tells how it goes on.
+        let people = terminal::watches_stdout();
+        let to: Box<dyn Write> = if people { Box::new(Screen) } else { Box::new(std::io::stdout().lock()) };
+        Self { people, ..Self::to(to) }
     }
 
     /// To somewhere else, for tests.
     pub(super) fn to(writer: Box<dyn Write>) -> Self {
-        Self { to: BufWriter::with_capacity(256 * 1024, writer), closed: false }
+        Self { to: BufWriter::with_capacity(256 * 1024, writer), closed: false, people: false }
     }
 
     /// Whether nobody reads any more.
@@ -59,6 +83,23 @@ impl Output {
         self.put(&[&json])
     }
 
+    /// A document of YAML.
+    pub(super) fn yaml(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        // By way of JSON, since members that are raw JSON are known to its serializer alone.
+        let value: serde_json::Value = serde_json::from_slice(&to_json(value)?).map_err(|_| {
+            Failure::new(Code::CONNECTOR_PROTOCOL, "the connector's answer holds what YAML cannot")
+        })?;
+        let text = serde_saphyr::to_string(&value).map_err(|error| {
+            Failure::new(Code::BUG, format!("the answer cannot be written as YAML: {error}"))
+        })?;
+        text.lines().try_for_each(|line| self.text(line))
+    }
+
+    /// A table that fits the terminal, where there is one.
+    pub(super) fn table(&mut self, table: &Table) -> Result<(), Failure> {
+        table.lines(terminal::stdout_width()).iter().try_for_each(|line| self.text(line))
+    }
+
     /// One line of text for people.
     pub(super) fn text(&mut self, line: &str) -> Result<(), Failure> {
         self.put(&[line.as_bytes()])
@@ -87,6 +128,9 @@ impl Output {
             written = written.and_then(|()| self.to.write_all(rest));
         }
         written = written.and_then(|()| self.to.write_all(b"\n"));
+        if self.people {
+            written = written.and_then(|()| self.to.flush());
+        }
         self.settle(written)
     }
 

@@ -5,7 +5,6 @@
 //! from session to session. Unlike flowctl it prints documents as they come, not combined by key,
 //! and it does not wait for the capture's interval between sessions.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::answers;
@@ -13,6 +12,7 @@ use super::checks::DocumentChecks;
 use super::connector_state::State;
 use super::driver::Driver;
 use super::flow_yaml::Catalog;
+use super::live::Live;
 use super::options::TaskOptions;
 use super::output::Output;
 use super::raw::VERSION;
@@ -72,6 +72,8 @@ pub(super) struct Run<'a> {
     pub(super) collections: Vec<String>,
     pub(super) state: State,
     pub(super) summary: Summary,
+    /// `None` where nobody looks.
+    pub(super) live: Option<Live>,
 }
 
 /// Runs `preview`.
@@ -168,7 +170,8 @@ impl<'a> Run<'a> {
         let collections =
             bindings.iter().map(|binding| serde_json::json!(binding.collection).to_string()).collect();
         let summary = Summary { capture: capture.name.clone(), bindings, ..Default::default() };
-        Ok(Self { options, output, checks, collections, state, summary })
+        let live = Live::start(&capture.bindings);
+        Ok(Self { options, output, checks, collections, state, summary, live })
     }
 
     async fn session(
@@ -212,6 +215,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Tells a person how it goes.
+    pub(super) fn draw(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.draw(&self.summary);
+        }
+    }
+
     /// Prints what is to be said at the end, however it came.
     fn close(mut self, started: Instant, ended: Result<Ended, Failure>) -> Result<Ended, Failure> {
         if self.options.output_state {
@@ -220,8 +230,8 @@ impl<'a> Run<'a> {
         }
         self.output.flush()?;
         self.summary.took = started.elapsed();
-        // Where stderr is closed there is nobody to tell.
-        let _ = write!(std::io::stderr().lock(), "{}", self.summary);
+        self.live = None;
+        self.summary.print();
         let ended = ended?;
         match self.summary.violations.failure() {
             Some(failure) => Err(failure),

@@ -1,8 +1,10 @@
 //! `flow-shim raw …`: one request to a connector, its answer as lines of JSON, in flowctl's forms
 //! (flow-protocol.md, section 7.1).
 
+use super::answer_table;
 use super::answers;
 use super::driver::Driver;
+use super::form::AnswerForm;
 use super::options::TaskOptions;
 use super::output::Output;
 use super::preview::{self, PreviewOptions};
@@ -19,32 +21,49 @@ pub(super) const VERSION: &str = "00:00:00:00";
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum RawCommand {
     /// Print the connector's specification
-    Spec(TaskOptions),
+    #[command(
+        after_help = "Examples:\n  flow-shim raw spec -o table\n  flow-shim raw spec --source shims/source-x/test.flow.yaml"
+    )]
+    Spec(AskOptions),
     /// Print the streams that there are, one line each
+    #[command(
+        after_help = "Examples:\n  flow-shim raw discover -o table\n  flow-shim raw discover --source test.flow.yaml --name acmeCo/source-x"
+    )]
     Discover(DiscoverOptions),
     /// Print whether the capture could run
-    Validate(TaskOptions),
+    #[command(after_help = "Examples:\n  flow-shim raw validate --source test.flow.yaml")]
+    Validate(AskOptions),
     /// Print what publishing the capture does
-    Apply(TaskOptions),
+    #[command(after_help = "Examples:\n  flow-shim raw apply -o table")]
+    Apply(AskOptions),
     /// Run the capture and print its documents
+    #[command(after_help = "Examples:\n  flow-shim raw capture --timeout 30s --output-state")]
     Capture(CaptureOptions),
+}
+
+/// Options of a question.
+#[derive(Debug, Clone, clap::Args)]
+pub struct AskOptions {
+    /// Which capture
+    #[command(flatten)]
+    pub task: TaskOptions,
+    /// How to print the answer
+    #[arg(short = 'o', long = "output", value_enum, default_value = "json")]
+    pub form: AnswerForm,
 }
 
 /// Options of `raw discover`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DiscoverOptions {
-    /// Which capture
+    /// What to ask
     #[command(flatten)]
-    pub task: TaskOptions,
+    pub ask: AskOptions,
     /// Write bindings and collections into the file, where the capture has `bindings: []`
     #[arg(long)]
     pub write: bool,
     /// Print the raw answer; always so, kept for flowctl's sake
     #[arg(long, hide = true)]
     pub emit_raw: bool,
-    /// The output's format; always json, kept for flowctl's sake
-    #[arg(short = 'o', long = "output", hide = true, value_parser = ["json"])]
-    pub format: Option<String>,
 }
 
 /// Options of `raw capture`.
@@ -109,15 +128,19 @@ fn other(doing: &str) -> Failure {
     Failure::new(Code::CONNECTOR_PROTOCOL, format!("{doing} was answered with something else"))
 }
 
-async fn spec(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
+async fn spec(options: &AskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
     let request = |task: &Task, _: &Spec| {
         let spec = SpecRequest { connector_type: task.connector_type(), config_json: json(&task.config) };
         Ok(Request { spec: Some(spec), ..Default::default() })
     };
-    let (_, _, answer) = ask(options, shutdown, "spec", request).await?;
+    let (_, _, answer) = ask(&options.task, shutdown, "spec", request).await?;
     let spec = answer.spec.ok_or_else(|| other("spec"))?;
     answers::spec(&spec)?;
-    output.json(&spec)
+    match options.form {
+        AnswerForm::Json => output.json(&spec),
+        AnswerForm::Yaml => output.yaml(&spec),
+        AnswerForm::Table => output.table(&answer_table::spec(&spec)),
+    }
 }
 
 async fn discover(
@@ -125,6 +148,7 @@ async fn discover(
     shutdown: &Shutdown,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let DiscoverOptions { ask: AskOptions { task: chosen, form }, write, .. } = options;
     let request = |task: &Task, _: &Spec| {
         let discover = DiscoverRequest {
             connector_type: task.connector_type(),
@@ -133,20 +157,21 @@ async fn discover(
         };
         Ok(Request { discover: Some(discover), ..Default::default() })
     };
-    let (task, spec, answer) = ask(&options.task, shutdown, "discover", request).await?;
+    let (task, spec, answer) = ask(chosen, shutdown, "discover", request).await?;
     let discovered = answer.discovered.ok_or_else(|| other("discover"))?;
-    if !options.write {
-        for binding in &discovered.bindings {
-            output.json(binding)?;
-        }
+    match form {
+        _ if *write => {}
+        AnswerForm::Json => discovered.bindings.iter().try_for_each(|binding| output.json(binding))?,
+        AnswerForm::Yaml => output.yaml(&discovered.bindings)?,
+        AnswerForm::Table => output.table(&answer_table::discovered(&discovered))?,
     }
     let problems = answers::discovered(&discovered, &spec.resource_path_pointers);
     for problem in &problems {
         tracing::error!("{problem}");
     }
     match problems.as_slice() {
-        [] if options.write => {
-            let catalog = options.task.catalog()?;
+        [] if *write => {
+            let catalog = chosen.catalog()?;
             write_bindings::write(&catalog.capture(&task.name)?, &task.name, &discovered.bindings)
         }
         [] => Ok(()),
@@ -161,19 +186,23 @@ async fn discover(
     }
 }
 
-async fn validate(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
+async fn validate(options: &AskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
     let request = |task: &Task, spec: &Spec| {
         let capture = task.capture_spec(spec)?;
         Ok(Request { validate: Some(task.validate_request(&capture)), ..Default::default() })
     };
-    let (task, spec, answer) = ask(options, shutdown, "validate", request).await?;
+    let (task, spec, answer) = ask(&options.task, shutdown, "validate", request).await?;
     let validated = answer.validated.ok_or_else(|| other("validate"))?;
-    output.json(&validated)?;
+    match options.form {
+        AnswerForm::Json => output.json(&validated)?,
+        AnswerForm::Yaml => output.yaml(&validated)?,
+        AnswerForm::Table => output.table(&answer_table::validated(&validated))?,
+    }
     output.flush()?;
     answers::validated(&validated, &task.capture_spec(&spec)?)
 }
 
-async fn apply(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
+async fn apply(options: &AskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
     let request = |task: &Task, spec: &Spec| {
         let apply = ApplyRequest {
             capture: Some(task.capture_spec(spec)?),
@@ -182,6 +211,11 @@ async fn apply(options: &TaskOptions, shutdown: &Shutdown, output: &mut Output) 
         };
         Ok(Request { apply: Some(apply), ..Default::default() })
     };
-    let (_, _, answer) = ask(options, shutdown, "apply", request).await?;
-    output.json(&answer.applied.ok_or_else(|| other("apply"))?)
+    let (_, _, answer) = ask(&options.task, shutdown, "apply", request).await?;
+    let applied = answer.applied.ok_or_else(|| other("apply"))?;
+    match options.form {
+        AnswerForm::Json => output.json(&applied),
+        AnswerForm::Yaml => output.yaml(&applied),
+        AnswerForm::Table => applied.action_description.lines().try_for_each(|line| output.text(line)),
+    }
 }

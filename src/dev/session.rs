@@ -59,6 +59,8 @@ pub(super) struct Session<'s, 'a> {
     /// The state as of the last transaction.
     durable: Vec<u8>,
     last_message: Instant,
+    /// How long the last message was waited for.
+    waited: Duration,
 }
 
 /// What happens next.
@@ -67,6 +69,7 @@ enum Step {
     Message(Option<Result<Response, CodecError>>),
     Quiet,
     Silent,
+    Draw,
     Stop(Stop),
 }
 
@@ -86,6 +89,7 @@ impl<'s, 'a> Session<'s, 'a> {
             counted: 0,
             transaction: None,
             last_message: Instant::now(),
+            waited: Duration::ZERO,
         }
     }
 
@@ -101,8 +105,10 @@ impl<'s, 'a> Session<'s, 'a> {
                 },
                 Step::Quiet => self.close_transaction().map(|()| None),
                 Step::Silent => Ok(Some(Ended::Silent)),
+                Step::Draw => Ok(None),
                 Step::Stop(why) => Ok(Some(Ended::Stopped(why))),
             };
+            self.run.draw();
             let ended = match ended {
                 Ok(None) if self.run.output.is_closed() => Some(Ended::Unread),
                 Ok(None) if self.limit.is_some_and(|limit| self.counted >= limit) => Some(Ended::Enough),
@@ -121,18 +127,20 @@ impl<'s, 'a> Session<'s, 'a> {
                 (self.last_message + QUIET).max(transaction.opened + self.run.options.delay)
             });
         let silent = self.run.options.timeout.map(|timeout| self.last_message + timeout);
+        let draw = self.run.live.as_ref().map(|live| live.next().into());
         tokio::select! {
             biased;
             why = shutdown.requested() => Step::Stop(why),
             message = self.connector.next() => Step::Message(message),
             () = at(transaction_ends) => Step::Quiet,
             () = at(silent) => Step::Silent,
+            () = at(draw) => Step::Draw,
         }
     }
 
     fn on_event(&mut self, event: Event) -> Result<Option<Ended>, Failure> {
-        self.last_message = Instant::now();
-        let opened = self.last_message;
+        let opened = Instant::now();
+        self.waited = opened - std::mem::replace(&mut self.last_message, opened);
         let transaction = self.transaction.get_or_insert(Transaction {
             opened,
             documents: 0,
@@ -168,11 +176,15 @@ impl<'s, 'a> Session<'s, 'a> {
         let count = &mut self.run.summary.bindings[index];
         count.documents += 1;
         count.bytes += u64::try_from(document.len()).unwrap_or(0);
+        count.took += self.waited;
         self.run.output.document(&self.run.collections[index], document)
     }
 
     fn on_checkpoint(&mut self, state: &ConnectorState) -> Result<(), Failure> {
         self.run.summary.checkpoints += 1;
+        if let Some(live) = &mut self.run.live {
+            live.checkpoint(state);
+        }
         // An `updated` that is missing in protobuf is a null.
         let updated: &[u8] = if state.updated_json.is_empty() { b"null" } else { &state.updated_json };
         self.run.state.update(updated, state.merge_patch).map_err(|what| {

@@ -1,14 +1,17 @@
-//! A connector's stderr: passed on to ours byte by byte, while the last line is remembered, because
+//! A connector's stderr: passed on to ours byte by byte, or line by line as text where a person reads it, while the last line is remembered, because
 //! that is what Flow shows when a connector fails (flow-protocol.md, section 1.6).
 
+use std::borrow::Cow;
 use std::io::{PipeReader, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::failure::{Code, Failure};
+use crate::log;
+use crate::terminal;
 
 /// How much of a line is remembered.
 const REMEMBERED: usize = 256 * 1024;
@@ -58,13 +61,25 @@ pub(super) fn pass_on(mut source: PipeReader) -> LastLine {
             if count == 0 {
                 break;
             }
-            // Where our stderr is closed there is nobody to tell.
-            let _ = std::io::stderr().write_all(&chunk[..count]);
+            if !log::for_people() {
+                write(&chunk[..count]);
+            }
             tail.add(&chunk[..count]);
             shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(tail.last());
         }
     });
     LastLine { line, thread }
+}
+
+/// Where our stderr is closed there is nobody to tell.
+fn write(bytes: &[u8]) {
+    let _ = terminal::above(|| std::io::stderr().write_all(bytes));
+}
+
+/// A line as a person reads it: text, where it is a line of a log.
+fn readable(line: &[u8]) -> Cow<'_, [u8]> {
+    let text = serde_json::from_slice(line).ok().and_then(|line: Map<String, Value>| log::pretty(&line));
+    text.map_or(Cow::Borrowed(line), |text| Cow::Owned(text.into_bytes()))
 }
 
 /// Finds the last line that is not blank in what comes in pieces.
@@ -80,6 +95,9 @@ impl Tail {
             let room = REMEMBERED.saturating_sub(self.open.len());
             self.open.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
+                if log::for_people() {
+                    write(readable(&self.open).as_ref());
+                }
                 if !self.open.trim_ascii().is_empty() {
                     std::mem::swap(&mut self.whole, &mut self.open);
                 }

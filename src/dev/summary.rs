@@ -1,9 +1,11 @@
 //! What a preview did, as text for people, on stderr.
 
-use std::fmt;
+use std::io::Write;
 use std::time::Duration;
 
-use super::checks::Violations;
+use super::checks::{Violation, Violations};
+use super::table::{Column, Table};
+use crate::terminal::{self, Style, styled};
 
 /// What came of one capture.
 #[derive(Debug, Default)]
@@ -33,28 +35,72 @@ pub(super) struct BindingCount {
     pub(super) documents: u64,
     /// Their bytes.
     pub(super) bytes: u64,
+    /// How long they were waited for.
+    pub(super) took: Duration,
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {:.1} s", self.capture, self.took.as_secs_f64())?;
-        let width = self.bindings.iter().map(|binding| binding.collection.len()).max().unwrap_or(0);
-        for BindingCount { collection, documents, bytes } in &self.bindings {
-            writeln!(f, "  {collection:width$}  {documents:>9} documents  {bytes:>12} bytes")?;
+impl Summary {
+    /// On stderr.
+    pub(super) fn print(&self) {
+        let people = terminal::watches_stderr();
+        let mut text = self.lines(people.then(terminal::stderr_width)).join("\n");
+        text.push('\n');
+        // Where stderr is closed there is nobody to tell.
+        let _ = terminal::above(|| std::io::stderr().write_all(text.as_bytes()));
+    }
+
+    /// No wider than this, where it is given.
+    fn lines(&self, width: Option<usize>) -> Vec<String> {
+        let mut table = Table::new([
+            ("  COLLECTION", Column::Name),
+            ("DOCUMENTS", Column::Number),
+            ("BYTES", Column::Number),
+            ("ROWS/S", Column::Number),
+        ]);
+        for binding in &self.bindings {
+            let BindingCount { collection, documents, bytes, .. } = binding;
+            let rate = binding.rate().map_or("-".to_owned(), per_second);
+            table.row([format!("  {collection}"), documents.to_string(), bytes.to_string(), rate]);
         }
-        writeln!(
-            f,
-            "  checkpoints {}, transactions {}, sourced schemas {}, invalid documents {}",
-            self.checkpoints, self.transactions, self.sourced_schemas, self.violations.documents
-        )?;
-        for (violation, count) in &self.violations.places {
-            writeln!(
-                f,
-                "  {count} x {} at {:?} of {}",
-                violation.keyword, violation.pointer, violation.stream
-            )?;
+        let mut lines = table.lines(width);
+        lines[0] = styled(Style::Dim, &lines[0]);
+        lines.insert(0, styled(Style::Bold, &format!("{}: {:.1} s", self.capture, self.took.as_secs_f64())));
+        lines.push(format!(
+            "  checkpoints {}, transactions {}, sourced schemas {}",
+            self.checkpoints, self.transactions, self.sourced_schemas
+        ));
+        if let Some(slowest) = self.slowest() {
+            let seconds = slowest.took.as_secs_f64();
+            lines.push(format!("  slowest stream {}, {seconds:.1} s", slowest.collection));
         }
-        Ok(())
+        let invalid = self.violations.documents;
+        let style = if invalid == 0 { Style::Green } else { Style::Red };
+        lines.push(styled(style, &format!("  invalid documents {invalid}")));
+        lines.extend(self.violations.places.iter().map(|(violation, count)| {
+            let Violation { stream, pointer, keyword } = violation;
+            format!("  {count} x {keyword} at {pointer:?} of {stream}")
+        }));
+        lines
+    }
+
+    /// The one that was waited for longest, where several brought anything.
+    fn slowest(&self) -> Option<&BindingCount> {
+        let brought = || self.bindings.iter().filter(|binding| binding.documents > 0);
+        brought().nth(1)?;
+        brought().max_by_key(|binding| binding.took)
+    }
+}
+
+/// As a person reads it.
+pub(super) fn per_second(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
+}
+
+impl BindingCount {
+    /// Documents a second, of the time that was waited for them; `None` where that says nothing.
+    fn rate(&self) -> Option<f64> {
+        let documents = u32::try_from(self.documents).ok().filter(|documents| *documents > 0)?;
+        (!self.took.is_zero()).then(|| f64::from(documents) / self.took.as_secs_f64())
     }
 }
 
@@ -63,24 +109,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_reads_as_text() {
-        let users = BindingCount { collection: "x/users".to_owned(), documents: 2, bytes: 40 };
-        let summary = Summary {
+    fn it_reads_as_text_and_names_who_was_waited_for() {
+        let count = |collection: &str, documents, seconds| BindingCount {
+            collection: collection.to_owned(),
+            documents,
+            bytes: 40,
+            took: Duration::from_secs(seconds),
+        };
+        let bindings = vec![count("x/users", 200, 2), count("x/long-name", 30, 60), count("x/none", 0, 0)];
+        let mut summary = Summary {
             capture: "x/source".to_owned(),
-            bindings: vec![
-                users,
-                BindingCount { collection: "x/long-name".to_owned(), ..Default::default() },
-            ],
+            bindings,
             checkpoints: 3,
             transactions: 1,
-            took: Duration::from_millis(1500),
+            took: Duration::from_millis(62500),
             ..Default::default()
         };
-        insta::assert_snapshot!(summary.to_string(), @r"
-        x/source: 1.5 s
-          x/users              2 documents            40 bytes
-          x/long-name          0 documents             0 bytes
-          checkpoints 3, transactions 1, sourced schemas 0, invalid documents 0
+        insta::assert_snapshot!(summary.lines(None).join("\n"), @r"
+        x/source: 62.5 s
+          COLLECTION   DOCUMENTS  BYTES  ROWS/S
+          x/users            200     40     100
+          x/long-name         30     40     0.5
+          x/none               0     40       -
+          checkpoints 3, transactions 1, sourced schemas 0
+          slowest stream x/long-name, 60.0 s
+          invalid documents 0
         ");
+        summary.bindings.truncate(1);
+        assert!(summary.slowest().is_none(), "one alone is not slow");
     }
 }

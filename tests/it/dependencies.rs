@@ -64,6 +64,28 @@ fn licences_are_allowed_and_sources_known() {
     assert!(wrong.is_empty(), "against deny.toml:\n{}", wrong.join("\n"));
 }
 
+/// `1.89` or `1.89.0`, in an order.
+fn version(text: &str) -> Vec<u32> {
+    let mut parts: Vec<u32> = text.split('.').map(|part| part.parse().expect("a number")).collect();
+    parts.resize(3, 0);
+    parts
+}
+
+#[test]
+fn no_dependency_needs_a_newer_rust_than_we_say() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let own = packages.iter().find(|package| package["name"] == "flow-shim").expect("ourselves");
+    let ours = own["rust_version"].as_str().expect("Cargo.toml states rust-version");
+    let newer = packages.iter().filter_map(|package| {
+        let needs = package["rust_version"].as_str().filter(|needs| version(needs) > version(ours))?;
+        Some(format!("{} {} needs {needs}", package["name"], package["version"]))
+    });
+    assert_eq!(newer.collect::<Vec<_>>(), [] as [&str; 0], "rust-version is {ours}");
+    let readme = read("CONTRIBUTING.md");
+    assert!(readme.contains(&format!("Rust {ours}")), "CONTRIBUTING.md names the oldest Rust");
+}
+
 #[test]
 fn every_dependency_of_ours_has_its_reason_in_contributing() {
     let contributing = read("CONTRIBUTING.md");

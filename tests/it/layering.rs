@@ -10,7 +10,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("flow", &["flow"]),
     ("failure", &["failure"]),
     ("env", &["env"]),
-    ("log", &["log", "failure"]),
+    ("log", &["log", "failure", "env", "terminal"]),
+    ("terminal", &["terminal", "env"]),
     ("http", &["http", "env"]),
     ("shim", &["shim", "json", "env", "failure", "log"]),
     ("oauth", &["oauth", "flow", "shim", "json", "http", "log", "failure"]),
@@ -24,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "dev",
         &[
             "dev", "upstream", "airbyte", "singer", "capture", "oauth", "flow", "shim", "json", "http",
-            "log", "env", "failure",
+            "log", "env", "failure", "terminal",
         ],
     ),
     ("cli", &["cli", "dev", "settings"]),

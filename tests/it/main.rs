@@ -71,4 +71,5 @@ mod state_forms;
 mod state_model;
 mod stream_overrides;
 mod takeover;
+mod terminal;
 mod watchdog;

@@ -18,22 +18,13 @@ mod streams;
 use std::path::{Path, PathBuf};
 
 use self::report::{Place, Report};
+use super::form::Form;
 use super::known::{self, Known};
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::shim::baked::Baked;
 use crate::shim::definition::Definition;
 use crate::shim::load;
-
-/// How findings are printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
-    /// A line each.
-    #[default]
-    Text,
-    /// One JSON object with all of them.
-    Json,
-}
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Form, lines};
+use super::lines;
+use crate::dev::form::Form;
 use crate::dev::output::Output;
+use crate::dev::table::{Column, Table};
 use crate::failure::Failure;
 
 /// How bad a finding is.
@@ -66,18 +68,28 @@ struct Finding {
     advice: String,
 }
 
+impl Severity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+impl Finding {
+    /// `shims/x/shim.yaml:3:streams.omit`
+    fn place(&self) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let key = self.key.as_ref().map(|key| format!(":{key}")).unwrap_or_default();
+        format!("{}{line}{key}", self.file)
+    }
+}
+
 impl fmt::Display for Finding {
     /// `error shims/x/shim.yaml:3:streams.omit: what is wrong; what to do`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = if self.severity == Severity::Error { "error" } else { "warning" };
-        write!(f, "{severity} {}", self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if let Some(key) = &self.key {
-            write!(f, ":{key}")?;
-        }
-        write!(f, ": {}; {}", self.what, self.advice)
+        write!(f, "{} {}: {}; {}", self.severity.as_str(), self.place(), self.what, self.advice)
     }
 }
 
@@ -164,26 +176,34 @@ impl Report {
         self.findings.sort_by_key(|finding| finding.severity);
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         let mut output = Output::stdout();
+        let all = json!({"findings": self.findings, "errors": errors, "warnings": warnings});
         match form {
-            Form::Json => {
-                output.json(&json!({"findings": self.findings, "errors": errors, "warnings": warnings}))?;
-            }
-            Form::Text => {
-                for finding in &self.findings {
-                    output.text(&finding.to_string())?;
+            Form::Json => output.json(&all)?,
+            Form::Yaml => output.yaml(&all)?,
+            Form::Text => self.findings.iter().try_for_each(|finding| output.text(&finding.to_string()))?,
+            Form::Table => output.table(&self.table())?,
+        }
+        if matches!(form, Form::Text | Form::Table) {
+            let counts = match (errors, warnings) {
+                (0, 0) => "nothing is wrong".to_owned(),
+                (0, warnings) => counted(warnings, "warning"),
+                (errors, 0) => counted(errors, "error"),
+                (errors, warnings) => {
+                    format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"))
                 }
-                let counts = match (errors, warnings) {
-                    (0, 0) => "nothing is wrong".to_owned(),
-                    (0, warnings) => counted(warnings, "warning"),
-                    (errors, 0) => counted(errors, "error"),
-                    (errors, warnings) => {
-                        format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"))
-                    }
-                };
-                output.text(&format!("{}: {counts}", self.folder.display()))?;
-            }
+            };
+            output.text(&format!("{}: {counts}", self.folder.display()))?;
         }
         output.flush()
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new([("", Column::Name), ("WHERE", Column::Name), ("WHAT", Column::Prose)]);
+        for finding in &self.findings {
+            let what = format!("{}; {}", finding.what, finding.advice);
+            table.row([finding.severity.as_str().to_owned(), finding.place(), what]);
+        }
+        table
     }
 }
 

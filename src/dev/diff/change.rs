@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::dev::check::Form;
+use crate::dev::form::Form;
 use crate::dev::output::Output;
+use crate::dev::table::{Column, Table};
 use crate::failure::Failure;
 
 /// What a change does to a running capture; the worst first.
@@ -78,14 +79,18 @@ impl Changes {
     pub(super) fn print(&mut self, form: Form) -> Result<(), Failure> {
         self.all.sort_by_key(|change| change.effect);
         let mut output = Output::stdout();
-        match form {
-            Form::Json => output.json(&json!({
+        let all = || {
+            json!({
                 "breaks": self.breaks(),
                 "backfill": self.backfills,
                 "collections": self.collections,
                 "changes": self.all,
-            }))?,
-            Form::Text => self.table(&mut output)?,
+            })
+        };
+        match form {
+            Form::Json => output.json(&all())?,
+            Form::Yaml => output.yaml(&all())?,
+            Form::Text | Form::Table => self.table(&mut output)?,
         }
         output.flush()
     }
@@ -94,17 +99,12 @@ impl Changes {
         if self.all.is_empty() {
             return output.text("nothing changes");
         }
-        let heading = ["EFFECT", "WHERE", "WHAT"];
-        let width = |of: fn(&Change) -> usize, least: &str| {
-            self.all.iter().map(of).chain([least.len()]).max().unwrap_or_default()
-        };
-        let effects = width(|change| change.effect.as_str().len(), heading[0]);
-        let subjects = width(|change| change.subject.chars().count(), heading[1]);
-        output.text(&format!("{:effects$}  {:subjects$}  {}", heading[0], heading[1], heading[2]))?;
+        let mut table =
+            Table::new([("EFFECT", Column::Name), ("WHERE", Column::Name), ("WHAT", Column::Prose)]);
         for change in &self.all {
-            let effect = change.effect.as_str();
-            output.text(&format!("{effect:effects$}  {:subjects$}  {}", change.subject, change.what))?;
+            table.row([change.effect.as_str().to_owned(), change.subject.clone(), change.what.clone()]);
         }
+        output.table(&table)?;
         let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
         if !self.backfills.is_empty() {
             output.text(&format!("bindings that need a backfill: {}", list(&self.backfills)))?;

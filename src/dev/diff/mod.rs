@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use self::change::{Changes, Effect};
 use self::side::Side;
-use super::check::Form;
+use super::form::Form;
 use crate::capture::shutdown::Shutdown;
 use crate::failure::Failure;
 
