@@ -148,6 +148,7 @@ async fn discover(
     shutdown: &Shutdown,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let DiscoverOptions { ask: AskOptions { task: chosen, form }, write, .. } = options;
     let request = |task: &Task, _: &Spec| {
         let discover = DiscoverRequest {
             connector_type: task.connector_type(),
@@ -156,10 +157,10 @@ async fn discover(
         };
         Ok(Request { discover: Some(discover), ..Default::default() })
     };
-    let (task, spec, answer) = ask(&options.ask.task, shutdown, "discover", request).await?;
+    let (task, spec, answer) = ask(chosen, shutdown, "discover", request).await?;
     let discovered = answer.discovered.ok_or_else(|| other("discover"))?;
-    match options.ask.form {
-        _ if options.write => {}
+    match form {
+        _ if *write => {}
         AnswerForm::Json => discovered.bindings.iter().try_for_each(|binding| output.json(binding))?,
         AnswerForm::Yaml => output.yaml(&discovered.bindings)?,
         AnswerForm::Table => output.table(&answer_table::discovered(&discovered))?,
@@ -169,8 +170,8 @@ async fn discover(
         tracing::error!("{problem}");
     }
     match problems.as_slice() {
-        [] if options.write => {
-            let catalog = options.ask.task.catalog()?;
+        [] if *write => {
+            let catalog = chosen.catalog()?;
             write_bindings::write(&catalog.capture(&task.name)?, &task.name, &discovered.bindings)
         }
         [] => Ok(()),
