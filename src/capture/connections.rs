@@ -1,7 +1,7 @@
 //! What went over the TCP connections of processes. `/proc/PID/io` does not see what `recv` and
 //! `send` move, so a source that polls over plain HTTP would look dead.
 //!
-//! The kernel tells of each connection how many bytes were received and acknowledged (sock_diag(7));
+//! The kernel tells of each connection how many bytes were received and acknowledged (`sock_diag`);
 //! `/proc/PID/fd` tells whose it is. Keep-alive probes carry no bytes, so a peer that only is there
 //! does not make a hung source look alive. Where the kernel does not answer, there are none.
 
