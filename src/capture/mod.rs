@@ -14,6 +14,7 @@ pub mod children;
 mod closing;
 mod config;
 pub mod config_file;
+pub mod connections;
 pub mod counts;
 pub mod discover;
 pub mod document;

@@ -106,7 +106,16 @@ impl Process {
         Duration::from_millis(self.cpu.saturating_mul(1000) / per_second)
     }
 
-    /// Bytes that it has read and written, pipes and sockets included.
+    /// The inodes of the sockets that it holds.
+    pub fn sockets(&self) -> Vec<u64> {
+        let files = std::fs::read_dir(file_of(self.id, "fd")).into_iter().flatten().flatten();
+        let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        targets
+            .filter_map(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+            .collect()
+    }
+
+    /// Bytes that it has read and written by `read` and `write`; `connections` knows of the others.
     pub fn io_bytes(&self) -> u64 {
         let text = std::fs::read_to_string(file_of(self.id, "io")).unwrap_or_default();
         let counter = |name: &str| {

@@ -34,13 +34,23 @@ pub enum Sign {
     Cpu,
     /// Its processes read or wrote something.
     Io,
+    /// Something went over its connections.
+    Connections,
     /// It started a process, or one ended.
     Processes,
 }
 
 impl Sign {
-    const ALL: [Self; 7] =
-        [Sign::Start, Sign::Output, Sign::Log, Sign::Channel, Sign::Cpu, Sign::Io, Sign::Processes];
+    const ALL: [Self; 8] = [
+        Sign::Start,
+        Sign::Output,
+        Sign::Log,
+        Sign::Channel,
+        Sign::Cpu,
+        Sign::Io,
+        Sign::Connections,
+        Sign::Processes,
+    ];
 
     /// For messages.
     pub fn name(self) -> &'static str {
@@ -51,6 +61,7 @@ impl Sign {
             Sign::Channel => "bytes on the data channel",
             Sign::Cpu => "CPU time of its processes",
             Sign::Io => "I/O of its processes",
+            Sign::Connections => "bytes on its connections",
             Sign::Processes => "a process that came or went",
         }
     }

@@ -1,7 +1,7 @@
 //! Notices that a read hangs: no sign of life of upstream for as long as `read.idleTimeout`.
 //!
 //! Signs are bytes on stdout and stderr, and processes that do something: use at least one percent
-//! of a processor, since an idle JVM uses less, or read or write a single byte. Processes are looked
+//! of a processor, since an idle JVM uses less, or read or write a single byte, over TCP too. They are looked
 //! at rarely, and only while the pipes are silent. A stream that waits for its quota is given the
 //! time that it announced.
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::Pid;
 use tokio::time::Instant;
 
+use super::connections::{self, Connections};
 use super::process::Process;
 use super::pulse::{Pulse, RateLimit, Sign};
 use super::seen::Seen;
@@ -34,6 +35,8 @@ struct Activity {
     cpu: Duration,
     /// Bytes read and written.
     io: u64,
+    /// Bytes over their connections.
+    connections: Connections,
     /// Which there are.
     processes: Vec<Pid>,
 }
@@ -44,6 +47,7 @@ impl Activity {
         Self {
             cpu: processes.iter().map(Process::cpu_time).sum(),
             io: processes.iter().map(Process::io_bytes).sum(),
+            connections: connections::of(processes),
             processes: processes.iter().map(|process| process.id).collect(),
         }
     }
@@ -55,6 +59,9 @@ impl Activity {
         }
         if self.io != earlier.io {
             return Some(Sign::Io);
+        }
+        if connections::moved(&earlier.connections, &self.connections) {
+            return Some(Sign::Connections);
         }
         let used = self.cpu.saturating_sub(earlier.cpu);
         (used > Duration::ZERO && used * IDLE_SHARE >= elapsed).then_some(Sign::Cpu)
@@ -211,7 +218,8 @@ mod tests {
     }
 
     fn idle() -> Activity {
-        Activity { cpu: Duration::from_secs(9), io: 77, processes: vec![Pid::INIT] }
+        let connections = [(7, 100)].into();
+        Activity { cpu: Duration::from_secs(9), io: 77, connections, processes: vec![Pid::INIT] }
     }
 
     /// After how many minutes a read is given up whose processes do what `look` tells.
@@ -239,6 +247,24 @@ mod tests {
         let (minutes, expired) = minutes(silent(), look).await;
         assert!((6 * 60 + 60..6 * 60 + 75).contains(&minutes), "{minutes}");
         assert_eq!(expired.last, Sign::Io);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poller_that_only_its_connection_shows_survives_and_one_that_nobody_answers_does_not() {
+        let looks = Cell::new(0_u64);
+        let polling = |answers: u64| {
+            let looks = &looks;
+            looks.set(0);
+            move || {
+                looks.set(looks.get() + 1);
+                // It connects anew each time, and what was said before does not count again.
+                let polls = looks.get() / 6;
+                Activity { connections: [(7 + polls, polls.min(answers).min(1) * 100)].into(), ..idle() }
+            }
+        };
+        let answered = tokio::time::timeout(HOUR * 24, minutes(silent(), polling(1))).await;
+        assert!(answered.is_err());
+        assert_eq!(minutes(silent(), polling(0)).await.0, 60);
     }
 
     #[tokio::test(start_paused = true)]

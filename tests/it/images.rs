@@ -12,9 +12,9 @@ use crate::environment::{last_words, leave_out};
 use crate::harness::{Run, airbyte, open, program, repository, spec};
 
 /// Debian with Python, made once and kept.
-const BASE: &str = "flow-shim-test/python:bookworm";
+pub(crate) const BASE: &str = "flow-shim-test/python:bookworm";
 /// What Flow's data planes allow, and a root file system that nothing can be written to.
-const LIMITS: [&str; 6] = [
+pub(crate) const LIMITS: [&str; 6] = [
     "--memory=1g",
     "--cpus=2",
     "--read-only",
@@ -24,7 +24,7 @@ const LIMITS: [&str; 6] = [
 ];
 
 /// The base image and the static program at `dist/flow-shim`; `false` where there is no engine.
-fn ready() -> bool {
+pub(crate) fn ready() -> bool {
     static READY: OnceLock<Result<(), String>> = OnceLock::new();
     let ready = READY.get_or_init(|| {
         let engine = Command::new("docker").args(["version", "--format={{.Server.Version}}"]).output();
@@ -51,7 +51,7 @@ fn ready() -> bool {
     ready.is_ok()
 }
 
-fn docker(arguments: &[&str]) -> String {
+pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).stdin(Stdio::null()).output().expect("docker runs");
     assert!(output.status.success(), "docker {arguments:?}: {}", last_words(&output));
     String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()

@@ -22,6 +22,7 @@ mod catalog_flag;
 mod check;
 mod codecs;
 mod config_values;
+mod containers;
 mod corpus;
 mod crash_matrix;
 mod data_channel;

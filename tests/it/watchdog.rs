@@ -1,6 +1,7 @@
 //! Upstreams that hang, and ones that only seem to.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -118,4 +119,44 @@ fn an_operation_that_takes_too_long_says_which() {
     let run = Connector::shim(yaml, &[("spec.jsonl", "#! hang\n")]).run(&[crate::harness::spec()]);
     assert_eq!(run.code, 13);
     assert!(run.last_words().contains("timeouts.spec"), "{}", run.last_words());
+}
+
+/// Asks this server again and again over one connection, by `send` and `recv`, and prints a record
+/// after `polls` answers.
+fn poller(port: u16, polls: u32) -> Connector {
+    let script = format!(
+        "import socket, time\nserver = socket.create_connection(('127.0.0.1', {port}))\n\
+         for _ in range({polls}):\n    server.sendall(b'?')\n    server.recv(1)\n    time.sleep(0.3)\nprint({:?})\n",
+        RECORD.trim()
+    );
+    scripted("python3", "source.py", &script)
+}
+
+/// A server that answers each byte with one, or takes them and says nothing.
+fn server(answers: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        while let Ok((mut client, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let mut byte = [0];
+                while client.read(&mut byte).is_ok_and(|read| read > 0) {
+                    if answers && client.write_all(b"!").is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_poller_that_only_its_connection_shows_is_left_alone_and_one_without_an_answer_is_not() {
+    if !has_python("a poller over TCP") {
+        return;
+    }
+    assert_eq!(read(&poller(server(true), 12)).succeeded().documents(0).len(), 1);
+    let run = read(&poller(server(false), 12));
+    assert_eq!(run.code, 13, "{:?}", run.logs);
 }
