@@ -304,6 +304,9 @@ fn every_shim_of_this_repository_passes() {
     let mut checked = 0;
     for entry in std::fs::read_dir(repository("shims")).expect("shims") {
         let folder = entry.expect("an entry").path();
+        if !folder.is_dir() {
+            continue;
+        }
         let (text, code) = check(&folder, &[]);
         assert_eq!(code, 0, "{text}");
         checked += 1;
