@@ -32,7 +32,7 @@ def points(path):
 def number(value):
     for unit, letter in ((1e6, "M"), (1e3, "k")):
         if value >= unit:
-            return f"{value / unit:g}{letter}"
+            return f"{value / unit:.3g}{letter}"
     return f"{value:.3g}"
 
 

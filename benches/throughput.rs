@@ -156,7 +156,7 @@ fn baked_spec(folder: &Path) -> f64 {
     std::fs::write(shim.join("source.sh"), source).expect("written");
     std::fs::write(shim.join("shim.yaml"), "protocol: airbyte\ncommand: [sh, source.sh]\n").expect("written");
     let bake = Command::new(env!("CARGO_BIN_EXE_flow-shim"))
-        .args(["bake", "--shim"])
+        .arg("bake")
         .arg(&shim)
         .stderr(Stdio::null())
         .stdout(Stdio::null())

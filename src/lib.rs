@@ -12,7 +12,7 @@
 //! # Layers
 //!
 //! ```text
-//! main ─ cli ─ settings        what a person or an image types
+//! main ─ cli ─ settings        what a person or an image types; has `encryption` for renewed configs
 //!          │
 //!         dev                  the embedded driver and other commands for developers
 //!          │
@@ -21,10 +21,12 @@
 //!   airbyte   singer           what lines, catalogs and states of upstream mean
 //!       ╲      ╱
 //!       capture                the engine: requests, processes, documents, checkpoints
-//!      ╱   │   ╲
-//!   flow  shim  …              Flow's wire · what shim.yaml says
-//!      ╲   │   ╱
-//!        json                  pure functions on JSON
+//!          │
+//!        oauth                 what consent adds to a specification and to a config
+//!       ╱      ╲
+//!    flow      shim            Flow's wire · what shim.yaml says
+//!                 ╲
+//!                 json         pure functions on JSON
 //! ```
 //!
 //! Imports run downwards only; a test checks it. `env`, `http`, `log`, `failure` and `terminal` are leaves.

@@ -171,6 +171,7 @@ esac"#;
             .env("LOG_LEVEL", "error")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .expect("the program starts");
         let mut stdin = child.stdin.take().expect("a pipe");
