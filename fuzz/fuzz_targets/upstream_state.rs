@@ -3,6 +3,7 @@
 
 use flow_shim::airbyte::Airbyte;
 use flow_shim::capture::protocol::{BoundStream, StreamId, UpstreamProtocol};
+use flow_shim::json::packed::Packed;
 use flow_shim::singer::Singer;
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
@@ -14,7 +15,8 @@ fuzz_target!(|text: &str| {
         id: StreamId { namespace: None, name: name.to_owned() },
         resource_config: serde_json::json!({}),
         key: Vec::new(),
-        schema: serde_json::json!({}),
+        schema: Packed::default(),
+        is_sourced: false,
         source_stream: None,
     });
     for update in [Airbyte::default().split_state(&state, &streams), Singer::default().split_state(&state, &streams)] {
