@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use common::{Capture, Load, Reader, airbyte_record, data, say, setting, which};
+use common::{Capture, Load, Reader, TWO_DATES, airbyte_record, data, say, setting, which};
 
 /// What was accepted: a case and its instructions for each record, a line each.
 const ACCEPTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
@@ -20,8 +20,6 @@ const GROWTH: u64 = 5;
 /// The difference of these two runs is what the records between them cost: no start, no end.
 const FEW: u64 = 5_000;
 const MANY: u64 = 25_000;
-
-const TWO_DATES: &str = r#"{"type":"object","properties":{"created_at":{"type":"string","format":"date-time"},"updated_at":{"type":"string","format":"date-time"}},"x-source-schema":{}}"#;
 
 fn main() -> ExitCode {
     let Some(valgrind) = which("valgrind") else {

@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{
-    Capture, Cost, Load, Reader, airbyte_line, airbyte_record, best, data, filter, say, setting, singer_line,
-    which,
+    Capture, Cost, Load, Reader, TWO_DATES, airbyte_line, airbyte_record, best, data, filter, say, setting,
+    singer_line, which,
 };
 
 /// Set, this program is the round trip through a tree that it compares with.
@@ -29,9 +29,6 @@ for line in sys.stdin:
         doc = {"_meta": {"op": "u"}, **message["record"]["data"]}
         sys.stdout.write(json.dumps({"captured": {"binding": 0, "doc": doc}}) + "\n")
 "#;
-
-/// Two places that are normalised, as a vendor declares them.
-const TWO_DATES: &str = r#"{"type":"object","properties":{"created_at":{"type":"string","format":"date-time"},"updated_at":{"type":"string","format":"date-time"}},"x-source-schema":{}}"#;
 
 fn main() {
     #[expect(clippy::disallowed_methods, reason = "a setting of the benchmark")]

@@ -115,6 +115,9 @@ pub(crate) fn singer_line(id: u64) -> String {
     )
 }
 
+/// A write schema with two places that are normalised, as a vendor declares them.
+pub(crate) const TWO_DATES: &str = r#"{"type":"object","properties":{"created_at":{"type":"string","format":"date-time"},"updated_at":{"type":"string","format":"date-time"}},"x-source-schema":{}}"#;
+
 /// A capture whose upstream prints a file; or of a folder, the files with the names of its streams.
 pub(crate) struct Capture<'a> {
     pub(crate) protocol: &'a str,

@@ -27,6 +27,8 @@ pub struct BoundBinding {
     pub key: Vec<String>,
     /// The collection's write schema; null where Flow sent none.
     pub write_schema: Packed,
+    /// Whether Flow infers the collection's schema.
+    pub infers: bool,
     /// What the shim says of the stream.
     pub different: StreamOverride,
 }
@@ -61,6 +63,7 @@ pub fn resolve<P: UpstreamProtocol>(
             state_key,
             key: collection.key.clone(),
             write_schema: Packed::from(&write_schema),
+            infers: write_schema["x-infer-schema"] == true,
             different,
         });
     }

@@ -36,7 +36,7 @@ impl Sourced {
     /// For bindings whose collections Flow infers, unless the shim wants none.
     pub(super) fn new(definition: &Definition, bound: &[BoundBinding]) -> Self {
         let told = |binding: &BoundBinding| {
-            let infers = definition.schema.sourced && binding.write_schema.tree()["x-infer-schema"] == true;
+            let infers = definition.schema.sourced && binding.infers;
             infers.then(|| Told { binding: binding.index, ..Told::default() })
         };
         Self { meta: definition.document.meta, streams: bound.iter().map(told).collect() }

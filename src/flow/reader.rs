@@ -112,14 +112,14 @@ impl<R: Read> Reader<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::flow::message::{Acknowledge, Captured, Checkpoint, ConnectorState, Request, Response};
 
     /// A source that gives at most so many bytes at once.
-    struct Chunked<'a>(&'a [u8], usize);
+    pub(crate) struct Chunked<'a>(pub(crate) &'a [u8], pub(crate) usize);
 
     impl Read for Chunked<'_> {
         fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {

@@ -1,6 +1,7 @@
 //! What flow-shim does, seen through the built program.
 
 mod atf_folder;
+mod channel_captures;
 mod channel_source;
 mod crash_model;
 mod crash_scenarios;
@@ -26,6 +27,7 @@ mod containers;
 mod corpus;
 mod crash_matrix;
 mod data_channel;
+mod data_channel_failures;
 mod dependencies;
 mod diff;
 mod docs;

@@ -162,19 +162,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// A source that gives at most so many bytes at once.
-    struct Chunked<'a>(&'a [u8], usize);
-
-    impl Read for Chunked<'_> {
-        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-            let count = self.1.min(self.0.len()).min(into.len());
-            let (now, later) = self.0.split_at(count);
-            into[..count].copy_from_slice(now);
-            self.0 = later;
-            Ok(count)
-        }
-    }
+    use crate::flow::reader::tests::Chunked;
 
     fn all(bytes: &[u8], chunk: usize, limit: usize, framed: bool) -> Result<(Vec<Vec<u8>>, Vec<u8>), Uncut> {
         let mut source = Chunked(bytes, chunk);
