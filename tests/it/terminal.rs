@@ -42,9 +42,32 @@ fn plain(screen: &str) -> String {
     regex::Regex::new("\x1b\\[[0-9;]*[A-Za-z]").expect("a pattern").replace_all(screen, "").into_owned()
 }
 
+/// The demo tap, which waits a second before it reads, so that its progress is drawn.
+fn slow_demo() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = repository("shims/demo-singer");
+    let transcript = folder.path().join("transcript");
+    std::fs::create_dir(&transcript).expect("a folder");
+    for file in std::fs::read_dir(demo.join("transcript")).expect("the demo") {
+        let file = file.expect("a file").path();
+        std::fs::copy(&file, transcript.join(file.file_name().expect("a name"))).expect("copied");
+    }
+    std::fs::copy(demo.join("shim.yaml"), folder.path().join("shim.yaml")).expect("copied");
+    let read = transcript.join("read.jsonl");
+    let text = std::fs::read_to_string(&read).expect("a transcript");
+    std::fs::write(read, format!("#! sleep 1s\n{text}")).expect("written");
+    let flow = std::fs::read_to_string(repository("test.flow.yaml")).expect("the demo's captures");
+    let flow = flow.replace("shims/demo-singer", &folder.path().display().to_string());
+    std::fs::write(folder.path().join("test.flow.yaml"), flow).expect("written");
+    folder
+}
+
 #[test]
 fn a_preview_on_a_terminal_tells_how_it_goes() {
-    let (screen, well) = on_screen(60, "preview --name demo/singer --timeout 3s", &[]);
+    let demo = slow_demo();
+    let source = demo.path().join("test.flow.yaml");
+    let arguments = format!("preview --source {} --name demo/singer --timeout 3s", source.display());
+    let (screen, well) = on_screen(60, &arguments, &[]);
     assert!(well, "{screen}");
     assert!(screen.contains("ROWS/S") && screen.contains("\x1b[1m"), "{screen}");
     let text = plain(&screen);
