@@ -55,6 +55,12 @@ impl<'line> Scanner<'line> {
         self.at += count;
     }
 
+    /// Goes to where so many bytes are passed.
+    #[inline]
+    pub(crate) fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// Passes a byte if it is this one.
     #[inline]
     pub(crate) fn pass_byte(&mut self, byte: u8) -> Option<()> {
@@ -68,7 +74,20 @@ impl<'line> Scanner<'line> {
         }
     }
 
-    /// Passes a string, a number, `true`, `false` or `null`.
+    /// Whether an object or array that begins here has nothing in it.
+    pub(crate) fn is_empty_ahead(&self) -> bool {
+        self.clone().pass_empty().is_some()
+    }
+
+    /// Passes an object or array that has nothing in it.
+    fn pass_empty(&mut self) -> Option<()> {
+        let end = if self.peek() == b'{' { b'}' } else { b']' };
+        self.pass(1);
+        self.pass_blanks();
+        self.pass_byte(end)
+    }
+
+    /// Passes a string, a number, `true`, `false`, `null`, or an empty object or array.
     #[inline]
     pub(crate) fn pass_scalar(&mut self) -> Option<()> {
         match self.peek() {
@@ -77,6 +96,7 @@ impl<'line> Scanner<'line> {
             b't' => self.pass_word(b"true"),
             b'f' => self.pass_word(b"false"),
             b'n' => self.pass_word(b"null"),
+            b'{' | b'[' => self.pass_empty(),
             _ => None,
         }
     }
@@ -88,17 +108,25 @@ impl<'line> Scanner<'line> {
         self.escaped = false;
         let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
         loop {
-            while let Some(block) = self.ahead().first_chunk::<16>() {
-                let block = u8x16::new(*block);
+            let mut at = self.at;
+            while let Some(block) = chunk(self.bytes, at) {
                 let found = (block.simd_eq(quote) | block.simd_eq(backslash)).to_bitmask();
                 if found != 0 {
-                    self.at += found.trailing_zeros() as usize;
+                    at += found.trailing_zeros() as usize;
                     break;
                 }
-                self.at += 16;
+                at += 16;
             }
-            // At a quote or a backslash, or within the last bytes of the text.
-            self.at += self.ahead().iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+            self.at = at;
+            match self.peek() {
+                b'"' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                b'\\' => {}
+                // Within the last bytes of the text.
+                _ => self.at += self.ahead().iter().position(|byte| matches!(byte, b'"' | b'\\'))?,
+            }
             if self.pass_byte(b'"').is_some() {
                 return Some(());
             }
@@ -124,7 +152,9 @@ impl<'line> Scanner<'line> {
 
     #[inline]
     fn pass_number(&mut self) -> Option<()> {
-        let _ = self.pass_byte(b'-');
+        if self.peek() == b'-' {
+            self.at += 1;
+        }
         if self.pass_byte(b'0').is_none() {
             self.pass_digits()?;
         }
@@ -132,18 +162,32 @@ impl<'line> Scanner<'line> {
             self.pass_digits()?;
         }
         if matches!(self.peek(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.peek(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.pass_digits()?;
+            self.pass_exponent()?;
         }
         Some(())
+    }
+
+    #[inline(never)]
+    fn pass_exponent(&mut self) -> Option<()> {
+        self.at += 1;
+        if matches!(self.peek(), b'+' | b'-') {
+            self.at += 1;
+        }
+        self.pass_digits()
     }
 
     #[inline]
     fn pass_digits(&mut self) -> Option<()> {
         let start = self.at;
+        while let Some(block) = chunk(self.bytes, self.at) {
+            let value = block - u8x16::splat(b'0');
+            let others = !value.min(u8x16::splat(9)).simd_eq(value).to_bitmask() & 0xffff;
+            if others != 0 {
+                self.at += others.trailing_zeros() as usize;
+                return (self.at > start).then_some(());
+            }
+            self.at += 16;
+        }
         while self.peek().is_ascii_digit() {
             self.at += 1;
         }
@@ -154,6 +198,12 @@ impl<'line> Scanner<'line> {
     fn pass_word(&mut self, word: &[u8]) -> Option<()> {
         self.ahead().starts_with(word).then(|| self.at += word.len())
     }
+}
+
+/// The sixteen bytes that begin there; `None` where there are fewer.
+#[inline]
+fn chunk(bytes: &[u8], at: usize) -> Option<u8x16> {
+    Some(u8x16::new(*bytes.get(at..)?.first_chunk()?))
 }
 
 #[cfg(test)]

@@ -1,0 +1,246 @@
+//! What stands between the scalars of messages: brackets, commas, colons and names.
+//!
+//! In messages that look alike it is the same bytes again. A gap was read with care once; in the same
+//! place the same bytes mean the same, so it is passed by comparing them. Each gap knows which ones came
+//! behind it before.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use wide::u8x16;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::Part;
+use super::places::Place;
+
+/// As many bytes of a gap are compared at once.
+pub(super) const AT_ONCE: usize = 32;
+/// So many gaps are remembered.
+const GAPS: usize = 1 << 17;
+/// So many gaps that may follow another one are tried.
+const LIKELY: usize = 4;
+
+/// A gap, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GapId(u32);
+
+/// Where a message is, between two values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// Before its first byte.
+    Start,
+    /// At, or behind, the value in this place.
+    Value(Place),
+    /// Behind its last byte.
+    End,
+}
+
+/// A part that begins or ends inside a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) part: Part,
+    /// How many bytes of the gap are before it.
+    pub(super) offset: usize,
+    pub(super) begins: bool,
+}
+
+/// What was read with care.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Parts that count, by their order.
+    pub(super) marks: Vec<Mark>,
+    /// Whether a name has an escape of half a surrogate pair.
+    pub(super) surrogates: bool,
+    /// Whether a name stands there that is not told from others, so that the gap will hardly come again.
+    pub(super) rare: bool,
+}
+
+impl Findings {
+    pub(super) fn clear(&mut self) {
+        self.marks.clear();
+        self.rare = false;
+    }
+
+    /// Notes that an object begins or ends, if it counts.
+    pub(super) fn mark(&mut self, part: Part, offset: usize, begins: bool) {
+        if matches!(part, Part::Value(_) | Part::Stream) {
+            self.marks.push(Mark { part, offset, begins });
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Gap {
+    /// Its first bytes; zeros behind its end.
+    text: [u8x16; 2],
+    mask: [u8x16; 2],
+    /// What does not fit there.
+    rest: Box<[u8]>,
+    likely: [GapId; LIKELY],
+    length: u32,
+    group: u32,
+    from: At,
+    to: At,
+    /// What the scalar is that follows; `Other` where none does.
+    pub(super) part: Part,
+    /// Whether there is nothing to do but to pass it, and what follows it does not count either.
+    pub(super) plain: bool,
+    pub(super) surrogates: bool,
+    pub(super) marks: Box<[Mark]>,
+}
+
+/// The gaps that are known.
+#[derive(Debug)]
+pub(super) struct Gaps {
+    known: Vec<Gap>,
+    by_text: HashMap<u64, GapId>,
+}
+
+impl GapId {
+    /// Holds a gap that is not remembered.
+    const SCRATCH: Self = Self(0);
+}
+
+impl Gap {
+    fn new(group: u32, from: At, to: At, text: &[u8], part: Part, findings: &Findings) -> Self {
+        let mut first = [0; AT_ONCE];
+        let (start, rest) = text.split_at(text.len().min(AT_ONCE));
+        first[..start.len()].copy_from_slice(start);
+        let mut mask = [0; AT_ONCE];
+        mask[..start.len()].fill(u8::MAX);
+        let counts = !matches!(part, Part::Other | Part::Container | Part::Message);
+        Self {
+            text: halves(&first),
+            mask: halves(&mask),
+            rest: rest.into(),
+            likely: [GapId::SCRATCH; LIKELY],
+            length: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            group,
+            from,
+            to,
+            part,
+            plain: !counts && findings.marks.is_empty() && !findings.surrogates && to != At::End,
+            surrogates: findings.surrogates,
+            marks: findings.marks.as_slice().into(),
+        }
+    }
+
+    /// Where a message is behind it.
+    pub(super) fn to(&self) -> At {
+        self.to
+    }
+
+    /// How many bytes it has.
+    #[inline]
+    pub(super) fn length(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Whether a text begins with it.
+    #[inline]
+    fn stands_at(&self, text: &[u8]) -> bool {
+        let Some(first) = text.first_chunk::<AT_ONCE>() else { return self.is_start_of(text) };
+        let [low, high] = halves(first);
+        let differs = ((low ^ self.text[0]) & self.mask[0]) | ((high ^ self.text[1]) & self.mask[1]);
+        differs.simd_eq(u8x16::ZERO).to_bitmask() == 0xffff
+            && (self.rest.is_empty() || text[AT_ONCE..].starts_with(&self.rest))
+    }
+
+    /// The same, of a text that is shorter than what is compared at once.
+    #[inline(never)]
+    fn is_start_of(&self, text: &[u8]) -> bool {
+        let mut padded = [0; AT_ONCE];
+        padded[..text.len()].copy_from_slice(text);
+        self.length() <= text.len() && self.stands_at(&padded)
+    }
+
+    fn is(&self, group: u32, from: At, text: &[u8]) -> bool {
+        (self.group, self.from, self.length()) == (group, from, text.len()) && self.stands_at(text)
+    }
+}
+
+#[inline]
+fn halves(text: &[u8; AT_ONCE]) -> [u8x16; 2] {
+    let half = |at: usize| text[at..].first_chunk::<16>().map_or(u8x16::ZERO, |half| u8x16::new(*half));
+    [half(0), half(16)]
+}
+
+impl Gaps {
+    pub(super) fn new() -> Self {
+        let mut gaps = Self { known: Vec::new(), by_text: HashMap::new() };
+        gaps.add_before(0, At::Start);
+        gaps
+    }
+
+    /// Adds what stands for all that comes before a place in the messages of a group.
+    pub(super) fn add_before(&mut self, group: u32, to: At) -> GapId {
+        self.add(Gap::new(group, At::End, to, &[], Part::Other, &Findings::default()))
+    }
+
+    #[inline]
+    pub(super) fn get(&self, gap: GapId) -> &Gap {
+        &self.known[gap.0 as usize]
+    }
+
+    /// The gap that a text begins with, if it came behind `before` before.
+    #[inline]
+    pub(super) fn likely(&self, before: GapId, text: &[u8]) -> Option<GapId> {
+        for gap in self.get(before).likely {
+            if self.get(gap).stands_at(text) {
+                // What is not remembered is not found again.
+                return (gap != GapId::SCRATCH).then_some(gap);
+            }
+        }
+        None
+    }
+
+    /// The gap that is this text and was read with these findings.
+    pub(super) fn learn(
+        &mut self,
+        before: GapId,
+        group: u32,
+        to: At,
+        text: &[u8],
+        part: Part,
+        findings: &Findings,
+    ) -> GapId {
+        let from = self.get(before).to;
+        let place = match from {
+            At::Value(place) => u64::from(place.number()),
+            At::Start | At::End => u64::from(u32::MAX),
+        };
+        let hash = xxh3_64_with_seed(text, u64::from(group) << 32 | place);
+        let found = match self.by_text.get(&hash) {
+            Some(known) if self.get(*known).is(group, from, text) => *known,
+            None if self.known.len() < GAPS && !findings.rare => {
+                let gap = self.add(Gap::new(group, from, to, text, part, findings));
+                self.by_text.insert(hash, gap);
+                gap
+            }
+            _ => {
+                self.known[GapId::SCRATCH.0 as usize] = Gap::new(group, from, to, text, part, findings);
+                return GapId::SCRATCH;
+            }
+        };
+        if before != GapId::SCRATCH {
+            self.expect(before, found);
+        }
+        found
+    }
+
+    /// Remembers that a gap followed another one. One that begins like a shorter one is tried first.
+    fn expect(&mut self, before: GapId, found: GapId) {
+        let mut likely = self.get(before).likely;
+        if !likely.contains(&found) {
+            likely.rotate_right(1);
+            likely[0] = found;
+        }
+        likely.sort_by_key(|gap| (*gap == GapId::SCRATCH, Reverse(self.get(*gap).length)));
+        self.known[before.0 as usize].likely = likely;
+    }
+
+    fn add(&mut self, gap: Gap) -> GapId {
+        self.known.push(gap);
+        GapId(u32::try_from(self.known.len() - 1).unwrap_or(0))
+    }
+}
