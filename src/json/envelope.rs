@@ -80,7 +80,6 @@ struct Group {
 pub(crate) struct Envelopes {
     places: Places,
     gaps: Gaps,
-    findings: Findings,
     groups: Vec<Group>,
     streams: HashMap<Vec<u8>, u32>,
     /// The group of the last message.
@@ -94,7 +93,6 @@ impl Envelopes {
         let mut envelopes = Self {
             places: Places::new(rules),
             gaps: Gaps::new(),
-            findings: Findings::default(),
             groups: Vec::new(),
             streams: HashMap::new(),
             last: 0,
@@ -169,34 +167,36 @@ impl Walk<'_, '_> {
                 Some(id) => id,
                 None => self.learn(before)?,
             };
-            let mut gap = self.envelopes.gaps.get(id);
-            let mut scalar = start + gap.length();
-            self.scanner.go_to(scalar);
-            if gap.plain && self.scanner.pass_scalar().is_some() {
-                before = id;
-                continue;
-            }
-            if gap.to() == At::End {
-                self.marks(id, start)?;
-                return self.scanner.ahead().is_empty().then_some(());
-            }
-            self.scanner.go_to(scalar);
+            let mut scalar = self.pass_gap(id, start);
             if self.scanner.pass_scalar().is_none() {
+                if self.envelopes.gaps.get(id).to() == At::End {
+                    self.marks(id, start)?;
+                    return (scalar == self.line.len()).then_some(());
+                }
                 // It may be a longer gap that begins like this one and goes on into an object.
                 self.scanner.go_to(start);
                 id = self.learn(before)?;
-                gap = self.envelopes.gaps.get(id);
-                scalar = start + gap.length();
-                self.scanner.go_to(scalar);
+                scalar = self.pass_gap(id, start);
                 self.scanner.pass_scalar()?;
             }
-            let part = gap.part;
             before = id;
-            self.marks(id, start)?;
-            if self.keep(part, scalar)? {
-                before = self.envelopes.group().behind_stream;
+            let gap = self.envelopes.gaps.get(id);
+            if !gap.plain {
+                let part = gap.part;
+                self.marks(id, start)?;
+                if self.keep(part, scalar)? {
+                    before = self.envelopes.group().behind_stream;
+                }
             }
         }
+    }
+
+    /// Passes a gap that begins there. Gives where it ends.
+    #[inline]
+    fn pass_gap(&mut self, gap: GapId, start: usize) -> usize {
+        let end = start + self.envelopes.gaps.get(gap).length();
+        self.scanner.go_to(end);
+        end
     }
 
     /// Reads a gap with care, and passes it.
@@ -204,8 +204,7 @@ impl Walk<'_, '_> {
     fn learn(&mut self, before: GapId) -> Option<GapId> {
         let start = self.scanner.at();
         let surrogates = std::mem::take(&mut self.scanner.surrogates);
-        let mut findings = std::mem::take(&mut self.envelopes.findings);
-        findings.clear();
+        let mut findings = Findings::default();
         let to = match self.envelopes.gaps.get(before).to() {
             At::Start => self.begin_value(Place::MESSAGE, start, &mut findings)?,
             At::Value(place) => self.end_value(place, start, &mut findings)?,
@@ -215,9 +214,7 @@ impl Walk<'_, '_> {
         let text = &self.line[start..self.scanner.at()];
         let Envelopes { gaps, places, last, .. } = &mut *self.envelopes;
         let part = if let At::Value(place) = to { places.part(place) } else { Part::Other };
-        let gap = gaps.learn(before, *last, to, text, part, &findings);
-        self.envelopes.findings = findings;
-        Some(gap)
+        Some(gaps.learn(before, *last, to, text, part, &findings))
     }
 
     /// Goes into objects and arrays to the first scalar.
@@ -380,6 +377,9 @@ mod tests {
             r#"{"record":{"data":[1]}}"#,
             "{\"a\":\"\t\"}",
             "{\"a\":1}x",
+            "0[",
+            "{\"a\":1}{",
+            "{\"a\":1}\"x\"",
             "",
             &deep,
         ] {

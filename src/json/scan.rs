@@ -118,14 +118,9 @@ impl<'line> Scanner<'line> {
                 at += 16;
             }
             self.at = at;
-            match self.peek() {
-                b'"' => {
-                    self.at += 1;
-                    return Some(());
-                }
-                b'\\' => {}
+            if !matches!(self.peek(), b'"' | b'\\') {
                 // Within the last bytes of the text.
-                _ => self.at += self.ahead().iter().position(|byte| matches!(byte, b'"' | b'\\'))?,
+                self.at += self.ahead().iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
             }
             if self.pass_byte(b'"').is_some() {
                 return Some(());
@@ -152,9 +147,7 @@ impl<'line> Scanner<'line> {
 
     #[inline]
     fn pass_number(&mut self) -> Option<()> {
-        if self.peek() == b'-' {
-            self.at += 1;
-        }
+        let _ = self.pass_byte(b'-');
         if self.pass_byte(b'0').is_none() {
             self.pass_digits()?;
         }

@@ -14,7 +14,7 @@ use super::Part;
 use super::places::Place;
 
 /// As many bytes of a gap are compared at once.
-pub(super) const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 32;
 /// So many gaps are remembered.
 const GAPS: usize = 1 << 17;
 /// So many gaps that may follow another one are tried.
@@ -56,11 +56,6 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub(super) fn clear(&mut self) {
-        self.marks.clear();
-        self.rare = false;
-    }
-
     /// Notes that an object begins or ends, if it counts.
     pub(super) fn mark(&mut self, part: Part, offset: usize, begins: bool) {
         if matches!(part, Part::Value(_) | Part::Stream) {
@@ -83,7 +78,7 @@ pub(super) struct Gap {
     to: At,
     /// What the scalar is that follows; `Other` where none does.
     pub(super) part: Part,
-    /// Whether there is nothing to do but to pass it, and what follows it does not count either.
+    /// Whether there is nothing to do but to pass it and the scalar behind it.
     pub(super) plain: bool,
     pub(super) surrogates: bool,
     pub(super) marks: Box<[Mark]>,
@@ -168,6 +163,7 @@ fn halves(text: &[u8; AT_ONCE]) -> [u8x16; 2] {
 impl Gaps {
     pub(super) fn new() -> Self {
         let mut gaps = Self { known: Vec::new(), by_text: HashMap::new() };
+        // The place of `GapId::SCRATCH`.
         gaps.add_before(0, At::Start);
         gaps
     }

@@ -13,7 +13,7 @@ use super::{Part, Rule};
 const DEPTH: u8 = 64;
 /// So many members of an object have places of their own.
 const NAMED: u16 = 1024;
-/// So many places are told apart in all, besides those that share.
+/// So many places have names that are told apart; with those that share one there are at most twice as many.
 const PLACES: usize = 1 << 16;
 
 /// A place, by its number.
@@ -86,7 +86,7 @@ impl Places {
         self.stream
     }
 
-    /// The place of a member; `None` where it is too deep.
+    /// The place of a member; `None` where it is too deep, or there are too many.
     pub(super) fn member(&mut self, of: Place, name: &[u8]) -> Option<Place> {
         let way = way(of, name);
         match self.by_way.get(&way) {
@@ -104,7 +104,7 @@ impl Places {
         }
     }
 
-    /// The place of the elements of an array; `None` where it is too deep.
+    /// The place of the elements of an array; `None` as of a member.
     pub(super) fn element(&mut self, of: Place) -> Option<Place> {
         self.shared(of, Step::Element)
     }
@@ -140,7 +140,7 @@ impl Places {
     }
 
     fn may_hold(&self, of: Place) -> Option<()> {
-        (self.known[of.0 as usize].depth < DEPTH).then_some(())
+        (self.known[of.0 as usize].depth < DEPTH && self.known.len() < 2 * PLACES).then_some(())
     }
 
     fn add(&mut self, above: Place, step: Step, part: Part, way: u64) -> Place {
@@ -192,5 +192,19 @@ mod tests {
         }
         assert_eq!(member(deep, "x"), None);
         assert_eq!(places.element(deep), None);
+    }
+
+    #[test]
+    fn ways_of_ever_new_nesting_are_bounded() {
+        let mut places = Places::new(&[]);
+        for way in 0..10_000_u32 {
+            let mut place = Some(Place::MESSAGE);
+            for level in 0..40 {
+                let nested = way.rotate_left(level) & 1 == 0;
+                place =
+                    place.and_then(|of| if nested { places.element(of) } else { places.member(of, b"x") });
+            }
+        }
+        assert!(places.known.len() <= 2 * PLACES, "{}", places.known.len());
     }
 }
