@@ -96,7 +96,7 @@ impl Traits {
     pub(crate) fn noticed(parts: &Parts<'_>, meta: u8, deletion_marker: u8) -> Self {
         let value = |place: u8| parts.values[usize::from(place)];
         let deleted = value(deletion_marker).is_some_and(|mark| mark != b"null");
-        Self { meta: value(meta).is_some(), deleted, surrogates: parts.surrogates }
+        Self { meta: value(meta).is_some(), deleted, surrogates: parts.surrogates, watched: parts.watched }
     }
 
     /// Looks for the traits of a record, for those that were not noticed while it was read. A member of

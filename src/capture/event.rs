@@ -59,6 +59,7 @@ pub struct Record<'line> {
 
 /// What a record has that changes its document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Traits {
     /// A `_meta` of its own.
     pub meta: bool,
@@ -66,6 +67,8 @@ pub struct Traits {
     pub deleted: bool,
     /// Escapes, some of which may be lone halves of surrogate pairs.
     pub surrogates: bool,
+    /// The parser that read it holds the values that may have to be changed.
+    pub watched: bool,
 }
 
 /// Files of records.

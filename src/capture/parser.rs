@@ -2,8 +2,8 @@
 //! the last one looked like (`json::envelope`); all else, and what that pass leaves alone, in the
 //! protocol's own way. Also tells a line that lost data from one that never had any.
 
-use super::event::{Event, LineError, Record};
-use crate::json::envelope::{Envelopes, Parts, Rule};
+use super::event::{Event, LineError, Record, Traits};
+use crate::json::envelope::{Envelopes, Part, Parts, Rule, Spot, Watch};
 
 /// The longest name of a stream that is taken from a damaged line, in bytes.
 const NAME: usize = 200;
@@ -15,14 +15,26 @@ type AnyLine = for<'line> fn(&'line [u8]) -> Result<Event<'line>, LineError>;
 #[derive(Debug)]
 pub struct LineParser {
     envelopes: Envelopes,
+    data: Part,
     record: OrdinaryRecord,
     any: AnyLine,
 }
 
 impl LineParser {
-    /// `record` makes a record of the parts that `rules` name, `any` reads any line.
-    pub(crate) fn new(rules: &'static [Rule], record: OrdinaryRecord, any: AnyLine) -> Self {
-        Self { envelopes: Envelopes::new(rules), record, any }
+    /// `record` makes a record of the parts that `rules` name, of which `data` is its own text; `any`
+    /// reads any line.
+    pub(crate) fn new(rules: &'static [Rule], data: Part, record: OrdinaryRecord, any: AnyLine) -> Self {
+        Self { envelopes: Envelopes::new(rules), data, record, any }
+    }
+
+    /// Has values of records noted while they are read. Nothing was read yet.
+    pub(crate) fn watch(&mut self, watch: Box<dyn Watch>) {
+        self.envelopes.watch(self.data, watch);
+    }
+
+    /// What is watched of the last record, if it says that it was watched.
+    pub(crate) fn spots(&self, record: Traits) -> Option<&[Spot]> {
+        record.watched.then(|| self.envelopes.spots())
     }
 
     /// What a line means.

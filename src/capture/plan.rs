@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use regex::Regex;
 use serde_json::Value;
 
+use crate::json::envelope::{Step, Watched};
+use crate::json::members;
 use crate::json::pointer;
 use crate::json::schema::refs;
 use crate::json::schema::types::Types;
@@ -96,6 +98,29 @@ impl Plan {
         let root = &plan.nodes[plan.root];
         let changes = root.change.is_some() || root.below().next().is_some();
         changes.then_some(plan)
+    }
+
+    /// What is known of the values at the end of this way through records.
+    pub(super) fn at(&self, way: &[&Step]) -> Watched {
+        let mut node = self.root;
+        for step in way {
+            let known = &self.nodes[node];
+            let below = match step {
+                Step::Member(name) => known.member(&members::unescaped(name).unwrap_or_default()),
+                Step::Element => known.items,
+                Step::OtherMember | Step::Whole if known.below().next().is_some() => return Watched::Unclear,
+                Step::OtherMember | Step::Whole => None,
+            };
+            match below {
+                Some(below) => node = below,
+                None => return Watched::No,
+            }
+        }
+        match (self.nodes[node].change, u32::try_from(node)) {
+            (Some(_), Ok(node)) => Watched::As(node),
+            (Some(_), Err(_)) => Watched::Unclear,
+            (None, _) => Watched::No,
+        }
     }
 
     /// Adds a change at one path. Nodes on the way may be of other places too, so they are copied.

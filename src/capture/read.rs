@@ -23,7 +23,7 @@ use super::standing::Standing;
 use super::state::CaptureState;
 use super::stray::stray_request;
 use super::supervisor::{Running, Upstream, stopped};
-use super::transform::Transform;
+use super::transform::{Places, Transform};
 use super::watchdog;
 use crate::failure::Failure;
 use crate::flow::writer::Writer;
@@ -83,11 +83,15 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let mut running = self.upstream.start(&plan.invocation)?;
         let channel = plan.channel.as_ref().map(|channel| self.channel(channel, &plan, &running));
         let transforms = transforms(bound);
+        let mut parser = self.protocol.parser();
+        if let Some(places) = Places::of(&transforms, &plan.routes) {
+            parser.watch(Box::new(places));
+        }
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
         let state_file = state_file.as_ref();
         let mut pump = Pump {
             protocol: self.protocol,
-            parser: self.protocol.parser(),
+            parser,
             writer,
             streams,
             router: Router::new(plan.routes),

@@ -10,11 +10,14 @@
 
 mod gaps;
 mod places;
+mod watch;
 
 use std::collections::HashMap;
 
 use gaps::{At, Findings, GapId, Gaps, Mark};
-use places::{Place, Places, Step};
+pub(crate) use places::Step;
+use places::{Place, Places};
+pub(crate) use watch::{Spot, Watch, Watched};
 
 use super::scan::Scanner;
 
@@ -59,6 +62,8 @@ pub(crate) struct Parts<'line> {
     pub(crate) values: [Option<&'line [u8]>; VALUES],
     /// Whether there is an escape of half a surrogate pair anywhere.
     pub(crate) surrogates: bool,
+    /// Whether [`Envelopes::spots`] holds all that is watched in this message.
+    pub(crate) watched: bool,
 }
 
 /// The text of a part that is a string without escapes.
@@ -69,8 +74,10 @@ pub(crate) fn plain_string(part: &[u8]) -> Option<&str> {
 }
 
 /// The messages of one stream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Group {
+    /// The stream's name; `None` where it has escapes, and before any stream was seen.
+    name: Option<Box<str>>,
     start: GapId,
     behind_stream: GapId,
 }
@@ -85,6 +92,9 @@ pub(crate) struct Envelopes {
     /// The group of the last message.
     last: u32,
     last_name: Vec<u8>,
+    /// The part that is watched, and who says what of it.
+    watch: Option<(Part, Box<dyn Watch>)>,
+    spots: Vec<Spot>,
 }
 
 impl Envelopes {
@@ -97,15 +107,29 @@ impl Envelopes {
             streams: HashMap::new(),
             last: 0,
             last_name: Vec::new(),
+            watch: None,
+            spots: Vec::new(),
         };
-        envelopes.add_group();
+        envelopes.add_group(b"");
         envelopes
+    }
+
+    /// Notes scalars of a part from now on. Nothing was read yet.
+    pub(crate) fn watch(&mut self, part: Part, watch: Box<dyn Watch>) {
+        self.watch = Some((part, watch));
+    }
+
+    /// What is watched and was found in the last message, in its order.
+    pub(crate) fn spots(&self) -> &[Spot] {
+        &self.spots
     }
 
     /// The parts of a message.
     pub(crate) fn read<'line>(&mut self, line: &'line [u8]) -> Option<Parts<'line>> {
         let scanner = Scanner::new(line)?;
-        let mut walk = Walk { scanner, line, envelopes: self, starts: [0; VALUES], parts: Parts::default() };
+        self.spots.clear();
+        let parts = Parts { watched: self.watch.is_some(), ..Parts::default() };
+        let mut walk = Walk { scanner, line, envelopes: self, starts: [0; VALUES], parts };
         walk.message()?;
         let parts = walk.parts;
         Some(Parts { surrogates: walk.scanner.surrogates, ..parts })
@@ -123,9 +147,10 @@ impl Envelopes {
     fn look_up(&mut self, stream: &[u8]) {
         self.last = match self.streams.get(stream) {
             Some(group) => *group,
-            None if self.groups.len() > STREAMS => return,
+            // All others are one group, as what comes before any stream is.
+            None if self.groups.len() > STREAMS => 0,
             None => {
-                let group = self.add_group();
+                let group = self.add_group(stream);
                 self.streams.insert(stream.to_owned(), group);
                 group
             }
@@ -134,16 +159,27 @@ impl Envelopes {
         self.last_name.extend_from_slice(stream);
     }
 
-    fn add_group(&mut self) -> u32 {
+    fn add_group(&mut self, stream: &[u8]) -> u32 {
         let group = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         let start = self.gaps.add_before(group, At::Start);
         let behind_stream = self.gaps.add_before(group, At::Value(self.places.stream()));
-        self.groups.push(Group { start, behind_stream });
+        self.groups.push(Group { name: plain_string(stream).map(Box::from), start, behind_stream });
         group
     }
 
-    fn group(&self) -> Group {
-        self.groups[self.last as usize]
+    #[inline]
+    fn group(&self) -> &Group {
+        &self.groups[self.last as usize]
+    }
+
+    /// What the watch says of the scalar at a place.
+    fn watched(&self, place: Place) -> Watched {
+        let Some((part, watch)) = &self.watch else { return Watched::No };
+        match (self.places.way(*part, place), &self.group().name) {
+            (None, _) => Watched::No,
+            (Some(_), None) => Watched::Unclear,
+            (Some(way), Some(stream)) => watch.watches(stream, &way),
+        }
     }
 }
 
@@ -182,8 +218,9 @@ impl Walk<'_, '_> {
             before = id;
             let gap = self.envelopes.gaps.get(id);
             if !gap.plain {
-                let part = gap.part;
+                let (part, watched) = (gap.part, gap.watched);
                 self.marks(id, start)?;
+                self.note(watched, scalar)?;
                 if self.keep(part, scalar)? {
                     before = self.envelopes.group().behind_stream;
                 }
@@ -204,7 +241,7 @@ impl Walk<'_, '_> {
     fn learn(&mut self, before: GapId) -> Option<GapId> {
         let start = self.scanner.at();
         let surrogates = std::mem::take(&mut self.scanner.surrogates);
-        let mut findings = Findings::default();
+        let mut findings = Findings::none();
         let to = match self.envelopes.gaps.get(before).to() {
             At::Start => self.begin_value(Place::MESSAGE, start, &mut findings)?,
             At::Value(place) => self.end_value(place, start, &mut findings)?,
@@ -212,9 +249,12 @@ impl Walk<'_, '_> {
         };
         findings.surrogates = std::mem::replace(&mut self.scanner.surrogates, surrogates);
         let text = &self.line[start..self.scanner.at()];
-        let Envelopes { gaps, places, last, .. } = &mut *self.envelopes;
-        let part = if let At::Value(place) = to { places.part(place) } else { Part::Other };
-        Some(gaps.learn(before, *last, to, text, part, &findings))
+        if let At::Value(place) = to {
+            findings.part = self.envelopes.places.part(place);
+            findings.watched = self.envelopes.watched(place);
+        }
+        let Envelopes { gaps, last, .. } = &mut *self.envelopes;
+        Some(gaps.learn(before, *last, to, text, &findings))
     }
 
     /// Goes into objects and arrays to the first scalar.
@@ -300,6 +340,19 @@ impl Walk<'_, '_> {
         Some(())
     }
 
+    /// Notes a scalar that ends here, if it is watched.
+    fn note(&mut self, watched: Watched, start: usize) -> Option<()> {
+        match (watched, &self.envelopes.watch) {
+            (Watched::As(number), Some((Part::Value(part), _))) => {
+                let of = *self.starts.get(usize::from(*part))?;
+                self.envelopes.spots.push(Spot { start: start - of, end: self.scanner.at() - of, number });
+            }
+            (Watched::Unclear | Watched::As(_), _) => self.parts.watched = false,
+            (Watched::No, _) => {}
+        }
+        Some(())
+    }
+
     /// Keeps a scalar that ends here, if it is wanted. Gives whether it is the stream.
     #[inline]
     fn keep(&mut self, part: Part, start: usize) -> Option<bool> {
@@ -311,7 +364,13 @@ impl Walk<'_, '_> {
         };
         kept.replace(text).is_none().then_some(())?;
         if part == Part::Stream {
+            let before = self.envelopes.last;
             self.envelopes.turn_to(text);
+            // What came before was watched for another stream.
+            let watched_part = self.envelopes.watch.as_ref().map(|(part, _)| *part);
+            if let Some(Part::Value(value)) = watched_part.filter(|_| before != self.envelopes.last) {
+                self.parts.watched &= *self.starts.get(usize::from(value))? == 0;
+            }
         }
         Some(part == Part::Stream)
     }

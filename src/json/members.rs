@@ -61,6 +61,16 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// The text of a string, which is given without its quotes; `None` where it is none.
+pub fn unescaped(inner: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if memchr::memchr(b'\\', inner).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    let quoted = [b"\"", inner, b"\""].concat();
+    let text: String = serde_json::from_slice(&quoted).ok()?;
+    Some(Cow::Owned(text.into_bytes()))
+}
+
 /// The end of the string that begins at `start`, behind its closing quote; `None` where there is none.
 pub fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     if bytes.get(start) != Some(&b'"') {

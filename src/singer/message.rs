@@ -35,7 +35,7 @@ const RULES: &[Rule] = &[
 
 /// What reads the lines of one read.
 pub(super) fn parser() -> LineParser {
-    LineParser::new(RULES, ordinary_record, parse)
+    LineParser::new(RULES, Part::Value(RECORD), ordinary_record, parse)
 }
 
 fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {

@@ -171,12 +171,13 @@ mod tests {
     use super::super::super::event::{Event, LineError};
     use super::super::{End, Item};
     use super::*;
+    use crate::json::envelope::Part;
 
     fn parser() -> LineParser {
         fn none(_: &[u8]) -> Result<Event<'_>, LineError> {
             Err(LineError::NotAMessage)
         }
-        LineParser::new(&[], |_| None, none)
+        LineParser::new(&[], Part::Message, |_| None, none)
     }
 
     fn open(folder: &Path, sockets: usize) -> Channel {

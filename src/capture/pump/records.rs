@@ -35,7 +35,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.counts.record(stream, record.len());
         self.seen.end_marks[stream] = false;
         let record = match &mut self.transforms[stream] {
-            Some(transform) => transform.apply(record),
+            Some(transform) => transform.apply(record, self.parser.spots(traits)),
             None => record,
         };
         let written = self.refreshes.write(stream, record, traits, &mut self.documents, self.writer);

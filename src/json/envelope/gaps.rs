@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Part;
 use super::places::Place;
+use super::watch::Watched;
 
 /// As many bytes of a gap are compared at once.
 const AT_ONCE: usize = 32;
@@ -45,7 +46,7 @@ pub(super) struct Mark {
 }
 
 /// What was read with care.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Findings {
     /// Parts that count, by their order.
     pub(super) marks: Vec<Mark>,
@@ -53,9 +54,18 @@ pub(super) struct Findings {
     pub(super) surrogates: bool,
     /// Whether a name stands there that is not told from others, so that the gap will hardly come again.
     pub(super) rare: bool,
+    /// What the scalar is that follows; `Other` where none does.
+    pub(super) part: Part,
+    /// Whether the scalar that follows is watched.
+    pub(super) watched: Watched,
 }
 
 impl Findings {
+    /// Nothing yet.
+    pub(super) fn none() -> Self {
+        Self { marks: Vec::new(), surrogates: false, rare: false, part: Part::Other, watched: Watched::No }
+    }
+
     /// Notes that an object begins or ends, if it counts.
     pub(super) fn mark(&mut self, part: Part, offset: usize, begins: bool) {
         if matches!(part, Part::Value(_) | Part::Stream) {
@@ -76,8 +86,8 @@ pub(super) struct Gap {
     group: u32,
     from: At,
     to: At,
-    /// What the scalar is that follows; `Other` where none does.
     pub(super) part: Part,
+    pub(super) watched: Watched,
     /// Whether there is nothing to do but to pass it and the scalar behind it.
     pub(super) plain: bool,
     pub(super) surrogates: bool,
@@ -97,13 +107,14 @@ impl GapId {
 }
 
 impl Gap {
-    fn new(group: u32, from: At, to: At, text: &[u8], part: Part, findings: &Findings) -> Self {
+    fn new(group: u32, from: At, to: At, text: &[u8], findings: &Findings) -> Self {
         let mut first = [0; AT_ONCE];
         let (start, rest) = text.split_at(text.len().min(AT_ONCE));
         first[..start.len()].copy_from_slice(start);
         let mut mask = [0; AT_ONCE];
         mask[..start.len()].fill(u8::MAX);
-        let counts = !matches!(part, Part::Other | Part::Container | Part::Message);
+        let counts = !matches!(findings.part, Part::Other | Part::Container | Part::Message)
+            || findings.watched != Watched::No;
         Self {
             text: halves(&first),
             mask: halves(&mask),
@@ -113,7 +124,8 @@ impl Gap {
             group,
             from,
             to,
-            part,
+            part: findings.part,
+            watched: findings.watched,
             plain: !counts && findings.marks.is_empty() && !findings.surrogates && to != At::End,
             surrogates: findings.surrogates,
             marks: findings.marks.as_slice().into(),
@@ -170,7 +182,7 @@ impl Gaps {
 
     /// Adds what stands for all that comes before a place in the messages of a group.
     pub(super) fn add_before(&mut self, group: u32, to: At) -> GapId {
-        self.add(Gap::new(group, At::End, to, &[], Part::Other, &Findings::default()))
+        self.add(Gap::new(group, At::End, to, &[], &Findings::none()))
     }
 
     #[inline]
@@ -197,7 +209,6 @@ impl Gaps {
         group: u32,
         to: At,
         text: &[u8],
-        part: Part,
         findings: &Findings,
     ) -> GapId {
         let from = self.get(before).to;
@@ -209,12 +220,12 @@ impl Gaps {
         let found = match self.by_text.get(&hash) {
             Some(known) if self.get(*known).is(group, from, text) => *known,
             None if self.known.len() < GAPS && !findings.rare => {
-                let gap = self.add(Gap::new(group, from, to, text, part, findings));
+                let gap = self.add(Gap::new(group, from, to, text, findings));
                 self.by_text.insert(hash, gap);
                 gap
             }
             _ => {
-                self.known[GapId::SCRATCH.0 as usize] = Gap::new(group, from, to, text, part, findings);
+                self.known[GapId::SCRATCH.0 as usize] = Gap::new(group, from, to, text, findings);
                 return GapId::SCRATCH;
             }
         };

@@ -22,7 +22,7 @@ pub(super) struct Place(u32);
 
 /// How a place is reached from the one that it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The message itself.
     Whole,
     /// A member: its name as it stands in the text, without the quotes.
@@ -118,6 +118,19 @@ impl Places {
     pub(super) fn above(&self, place: Place) -> (Place, &Step) {
         let known = &self.known[place.0 as usize];
         (known.above, &known.step)
+    }
+
+    /// The steps to a place from the part that it is in; `None` where it is not inside that.
+    pub(super) fn way(&self, from: Part, mut to: Place) -> Option<Vec<&Step>> {
+        let mut way = Vec::new();
+        while self.part(to) != from {
+            let (above, step) = self.above(to);
+            (*step != Step::Whole).then_some(())?;
+            way.push(step);
+            to = above;
+        }
+        way.reverse();
+        Some(way)
     }
 
     fn is_member(&self, place: Place, of: Place, name: &[u8]) -> bool {
