@@ -6,20 +6,23 @@
 //! different costs a little more and is remembered in turn. What is remembered never decides what is
 //! valid: it was valid behind the same brackets, and is taken again only there.
 //!
-//! Text that [`Scanner`] leaves to a parser, deep nesting, and a member that comes twice give `None`.
+//! Text that [`super::scan`] leaves to a parser, deep nesting, and a member that comes twice give `None`.
 
+mod careful;
 mod gaps;
 mod places;
 mod watch;
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use gaps::{At, Findings, GapId, Gaps, Mark};
+use careful::Careful;
+use gaps::{At, Gap, GapId, Gaps, Mark};
 pub(crate) use places::Step;
 use places::{Place, Places};
 pub(crate) use watch::{Spot, Watch, Watched};
 
-use super::scan::Scanner;
+use super::scan::{Noticed, behind_scalar, is_plain};
 
 /// As many streams are told apart.
 const STREAMS: usize = 4096;
@@ -126,13 +129,12 @@ impl Envelopes {
 
     /// The parts of a message.
     pub(crate) fn read<'line>(&mut self, line: &'line [u8]) -> Option<Parts<'line>> {
-        let scanner = Scanner::new(line)?;
+        is_plain(line).then_some(())?;
         self.spots.clear();
         let parts = Parts { watched: self.watch.is_some(), ..Parts::default() };
-        let mut walk = Walk { scanner, line, envelopes: self, starts: [0; VALUES], parts };
+        let mut walk = Walk { line, envelopes: self, starts: [0; VALUES], parts };
         walk.message()?;
-        let parts = walk.parts;
-        Some(Parts { surrogates: walk.scanner.surrogates, ..parts })
+        Some(walk.parts)
     }
 
     /// Turns to what is remembered of a stream.
@@ -183,9 +185,16 @@ impl Envelopes {
     }
 }
 
+/// How far a message was read.
+enum Passed<'line> {
+    /// Through a scalar: the gap before it, and what is behind it.
+    Scalar(GapId, &'line [u8]),
+    /// To its end.
+    Message,
+}
+
 /// One message being read.
 struct Walk<'line, 'e> {
-    scanner: Scanner<'line>,
     line: &'line [u8],
     envelopes: &'e mut Envelopes,
     /// Where objects that are wanted begin.
@@ -193,139 +202,82 @@ struct Walk<'line, 'e> {
     parts: Parts<'line>,
 }
 
-impl Walk<'_, '_> {
+impl<'line> Walk<'line, '_> {
     fn message(&mut self) -> Option<()> {
+        let mut noticed = Noticed::default();
         let mut before = self.envelopes.group().start;
+        let mut rest = self.line;
         loop {
-            let start = self.scanner.at();
-            let likely = self.envelopes.gaps.likely(before, self.scanner.ahead());
-            let mut id = match likely {
-                Some(id) => id,
-                None => self.learn(before)?,
-            };
-            let mut scalar = self.pass_gap(id, start);
-            if self.scanner.pass_scalar().is_none() {
-                if self.envelopes.gaps.get(id).to() == At::End {
-                    self.marks(id, start)?;
-                    return (scalar == self.line.len()).then_some(());
+            if let Some(gap) = self.envelopes.gaps.likely(before, rest) {
+                let scalar = rest.get(gap.length()..)?;
+                let id = gap.id;
+                if let Some(behind) = behind_scalar(scalar, &mut noticed) {
+                    before = if gap.plain { id } else { self.take(id, rest, scalar, behind)? };
+                    rest = behind;
+                    continue;
+                }
+                if gap.to == At::End && scalar.is_empty() {
+                    self.marks(id, rest)?;
+                    break;
                 }
                 // It may be a longer gap that begins like this one and goes on into an object.
-                self.scanner.go_to(start);
-                id = self.learn(before)?;
-                scalar = self.pass_gap(id, start);
-                self.scanner.pass_scalar()?;
             }
-            before = id;
-            let gap = self.envelopes.gaps.get(id);
-            if !gap.plain {
-                let (part, watched) = (gap.part, gap.watched);
-                self.marks(id, start)?;
-                self.note(watched, scalar)?;
-                if self.keep(part, scalar)? {
-                    before = self.envelopes.group().behind_stream;
-                }
+            match self.unlikely(before, rest, &mut noticed)? {
+                Passed::Scalar(next, behind) => (before, rest) = (next, behind),
+                Passed::Message => break,
             }
         }
+        self.parts.surrogates |= noticed.surrogates;
+        Some(())
     }
 
-    /// Passes a gap that begins there. Gives where it ends.
-    #[inline]
-    fn pass_gap(&mut self, gap: GapId, start: usize) -> usize {
-        let end = start + self.envelopes.gaps.get(gap).length();
-        self.scanner.go_to(end);
-        end
-    }
-
-    /// Reads a gap with care, and passes it.
+    /// Passes a gap that was not expected, and the scalar behind it.
     #[inline(never)]
-    fn learn(&mut self, before: GapId) -> Option<GapId> {
-        let start = self.scanner.at();
-        let surrogates = std::mem::take(&mut self.scanner.surrogates);
-        let mut findings = Findings::none();
-        let to = match self.envelopes.gaps.get(before).to() {
-            At::Start => self.begin_value(Place::MESSAGE, start, &mut findings)?,
-            At::Value(place) => self.end_value(place, start, &mut findings)?,
-            At::End => return None,
-        };
-        findings.surrogates = std::mem::replace(&mut self.scanner.surrogates, surrogates);
-        let text = &self.line[start..self.scanner.at()];
+    fn unlikely(&mut self, before: GapId, text: &'line [u8], noticed: &mut Noticed) -> Option<Passed<'line>> {
+        let id = self.learn(before, text)?;
+        let gap = self.envelopes.gaps.get(id);
+        let scalar = text.get(gap.length()..)?;
+        if gap.to == At::End {
+            self.marks(id, text)?;
+            return scalar.is_empty().then_some(Passed::Message);
+        }
+        let behind = behind_scalar(scalar, noticed)?;
+        Some(Passed::Scalar(self.take(id, text, scalar, behind)?, behind))
+    }
+
+    /// Reads the gap that a text begins with, and remembers it.
+    fn learn(&mut self, before: GapId, text: &'line [u8]) -> Option<GapId> {
+        let from = self.envelopes.gaps.get(before).to;
+        let (to, behind, mut findings) = Careful::read(&mut self.envelopes.places, text, from)?;
         if let At::Value(place) = to {
             findings.part = self.envelopes.places.part(place);
             findings.watched = self.envelopes.watched(place);
         }
+        let gap = &text[..text.len() - behind.len()];
         let Envelopes { gaps, last, .. } = &mut *self.envelopes;
-        Some(gaps.learn(before, *last, to, text, &findings))
+        Some(gaps.learn(before, *last, to, gap, &findings))
     }
 
-    /// Goes into objects and arrays to the first scalar.
-    fn begin_value(&mut self, mut place: Place, start: usize, findings: &mut Findings) -> Option<At> {
-        loop {
-            self.scanner.pass_blanks();
-            let part = self.envelopes.places.part(place);
-            match self.scanner.peek() {
-                b'{' | b'[' if self.scanner.is_empty_ahead() => return Some(At::Value(place)),
-                b'{' => {
-                    findings.mark(part, self.scanner.at() - start, true);
-                    self.scanner.pass(1);
-                    place = self.name(place, findings)?;
-                }
-                b'[' => {
-                    // What is in an array is no part, and no part is an array.
-                    (part == Part::Other).then_some(())?;
-                    self.scanner.pass(1);
-                    place = self.envelopes.places.element(place)?;
-                }
-                _ => return Some(At::Value(place)),
-            }
-        }
+    /// Takes what counts of a gap and of the scalar behind it. Gives what the next gap follows.
+    fn take(&mut self, gap: GapId, text: &[u8], scalar: &[u8], behind: &[u8]) -> Option<GapId> {
+        self.marks(gap, text)?;
+        let Gap { part, watched, .. } = *self.envelopes.gaps.get(gap);
+        let scalar = self.offset(scalar)..self.offset(behind);
+        self.note(watched, &scalar)?;
+        let is_stream = self.keep(part, scalar)?;
+        Some(if is_stream { self.envelopes.group().behind_stream } else { gap })
     }
 
-    /// Goes from the end of a value to the next scalar, or to the end of the message.
-    fn end_value(&mut self, mut place: Place, start: usize, findings: &mut Findings) -> Option<At> {
-        loop {
-            self.scanner.pass_blanks();
-            let (above, step) = self.envelopes.places.above(place);
-            match (self.scanner.peek(), step) {
-                (_, Step::Whole) => return Some(At::End),
-                (b',', Step::Element) => {
-                    self.scanner.pass(1);
-                    return self.begin_value(place, start, findings);
-                }
-                (b',', Step::Member(_) | Step::OtherMember) => {
-                    self.scanner.pass(1);
-                    let place = self.name(above, findings)?;
-                    return self.begin_value(place, start, findings);
-                }
-                (b']', Step::Element) => self.scanner.pass(1),
-                (b'}', Step::Member(_) | Step::OtherMember) => {
-                    self.scanner.pass(1);
-                    findings.mark(self.envelopes.places.part(above), self.scanner.at() - start, false);
-                }
-                _ => return None,
-            }
-            place = above;
-        }
-    }
-
-    /// Passes the name of a member of an object, and says where its value stands.
-    fn name(&mut self, of: Place, findings: &mut Findings) -> Option<Place> {
-        self.scanner.pass_blanks();
-        let quote = self.scanner.at();
-        self.scanner.pass_string()?;
-        // An escaped name may be any name.
-        (!self.scanner.escaped || self.envelopes.places.part(of) == Part::Other).then_some(())?;
-        let name = &self.line[quote + 1..self.scanner.at() - 1];
-        self.scanner.pass_blanks();
-        self.scanner.pass_byte(b':')?;
-        let place = self.envelopes.places.member(of, name)?;
-        findings.rare |= *self.envelopes.places.above(place).1 == Step::OtherMember;
-        Some(place)
+    /// How many bytes of the message are before the rest of it.
+    fn offset(&self, rest: &[u8]) -> usize {
+        self.line.len() - rest.len()
     }
 
     /// Notes where wanted objects begin, and keeps those that end, in a gap.
-    fn marks(&mut self, gap: GapId, start: usize) -> Option<()> {
+    fn marks(&mut self, gap: GapId, text: &[u8]) -> Option<()> {
+        let start = self.offset(text);
         let gap = self.envelopes.gaps.get(gap);
-        self.scanner.surrogates |= gap.surrogates;
+        self.parts.surrogates |= gap.surrogates;
         for Mark { part, offset, begins } in &gap.marks {
             // Streams have names, and no other part is kept.
             let Part::Value(value) = *part else { return None };
@@ -340,12 +292,12 @@ impl Walk<'_, '_> {
         Some(())
     }
 
-    /// Notes a scalar that ends here, if it is watched.
-    fn note(&mut self, watched: Watched, start: usize) -> Option<()> {
+    /// Notes a scalar, if it is watched.
+    fn note(&mut self, watched: Watched, scalar: &Range<usize>) -> Option<()> {
         match (watched, &self.envelopes.watch) {
             (Watched::As(number), Some((Part::Value(part), _))) => {
                 let of = *self.starts.get(usize::from(*part))?;
-                self.envelopes.spots.push(Spot { start: start - of, end: self.scanner.at() - of, number });
+                self.envelopes.spots.push(Spot { start: scalar.start - of, end: scalar.end - of, number });
             }
             (Watched::Unclear | Watched::As(_), _) => self.parts.watched = false,
             (Watched::No, _) => {}
@@ -353,10 +305,10 @@ impl Walk<'_, '_> {
         Some(())
     }
 
-    /// Keeps a scalar that ends here, if it is wanted. Gives whether it is the stream.
+    /// Keeps a scalar, if it is wanted. Gives whether it is the stream.
     #[inline]
-    fn keep(&mut self, part: Part, start: usize) -> Option<bool> {
-        let text = &self.line[start..self.scanner.at()];
+    fn keep(&mut self, part: Part, scalar: Range<usize>) -> Option<bool> {
+        let text = &self.line[scalar];
         let kept = match part {
             Part::Stream => &mut self.parts.stream,
             Part::Value(value) => self.parts.values.get_mut(usize::from(value))?,

@@ -1,202 +1,196 @@
 //! Hot path: walks JSON text token by token, and accepts nothing that is not JSON.
 //!
-//! It reads text that [`Scanner::new`] has found to be UTF-8 without control characters, as most lines
+//! Each function gives the text behind what it passes. They read text that [`is_plain`], as most lines
 //! of connectors are: there, a string goes on to the next quote or backslash, and blanks are the only
 //! white space. Other text is for a real parser. So `None` means both: no JSON, or not for us.
 
 use wide::u8x16;
 
-/// A place in a text.
-#[derive(Debug, Clone)]
-pub(crate) struct Scanner<'line> {
-    bytes: &'line [u8],
-    at: usize,
-    /// Whether an escape of half a surrogate pair was passed; it may be a lone one.
+/// How much text is looked at before it is known whether it is ASCII.
+const BLOCK: usize = 64;
+
+/// What was noticed of strings that were passed, and perhaps of one that was not.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Noticed {
+    /// An escape of half a surrogate pair; it may be a lone one.
     pub(crate) surrogates: bool,
-    /// Whether the last string that was passed had an escape.
-    pub(crate) escaped: bool,
+    /// Any escape.
+    pub(crate) escapes: bool,
 }
 
-impl<'line> Scanner<'line> {
-    /// At the beginning of a text.
-    #[inline]
-    pub(crate) fn new(bytes: &'line [u8]) -> Option<Self> {
-        // One pass without a branch: the compiler makes vector instructions of it.
-        let (mut low, mut high) = (u8::MAX, 0);
-        for &byte in bytes {
-            low = low.min(byte);
-            high = high.max(byte);
-        }
-        let plain = low >= b' ' && (high.is_ascii() || std::str::from_utf8(bytes).is_ok());
-        plain.then_some(Self { bytes, at: 0, surrogates: false, escaped: false })
-    }
-
-    /// How many bytes were passed.
-    #[inline]
-    pub(crate) fn at(&self) -> usize {
-        self.at
-    }
-
-    /// What is ahead.
-    #[inline]
-    pub(crate) fn ahead(&self) -> &'line [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
-    }
-
-    /// The next byte; 0, which no text here holds, at the end.
-    #[inline]
-    pub(crate) fn peek(&self) -> u8 {
-        self.bytes.get(self.at).copied().unwrap_or(0)
-    }
-
-    /// Passes so many bytes.
-    #[inline]
-    pub(crate) fn pass(&mut self, count: usize) {
-        self.at += count;
-    }
-
-    /// Goes to where so many bytes are passed.
-    #[inline]
-    pub(crate) fn go_to(&mut self, at: usize) {
-        self.at = at;
-    }
-
-    /// Passes a byte if it is this one.
-    #[inline]
-    pub(crate) fn pass_byte(&mut self, byte: u8) -> Option<()> {
-        (self.peek() == byte).then(|| self.at += 1)
-    }
-
-    #[inline]
-    pub(crate) fn pass_blanks(&mut self) {
-        while self.peek() == b' ' {
-            self.at += 1;
-        }
-    }
-
-    /// Whether an object or array that begins here has nothing in it.
-    pub(crate) fn is_empty_ahead(&self) -> bool {
-        self.clone().pass_empty().is_some()
-    }
-
-    /// Passes an object or array that has nothing in it.
-    fn pass_empty(&mut self) -> Option<()> {
-        let end = if self.peek() == b'{' { b'}' } else { b']' };
-        self.pass(1);
-        self.pass_blanks();
-        self.pass_byte(end)
-    }
-
-    /// Passes a string, a number, `true`, `false`, `null`, or an empty object or array.
-    #[inline]
-    pub(crate) fn pass_scalar(&mut self) -> Option<()> {
-        match self.peek() {
-            b'"' => self.pass_string(),
-            b'-' | b'0'..=b'9' => self.pass_number(),
-            b't' => self.pass_word(b"true"),
-            b'f' => self.pass_word(b"false"),
-            b'n' => self.pass_word(b"null"),
-            b'{' | b'[' => self.pass_empty(),
-            _ => None,
-        }
-    }
-
-    /// Passes a string, from its opening quote to behind its closing one.
-    #[inline]
-    pub(crate) fn pass_string(&mut self) -> Option<()> {
-        self.pass_byte(b'"')?;
-        self.escaped = false;
-        let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
-        loop {
-            let mut at = self.at;
-            while let Some(block) = chunk(self.bytes, at) {
-                let found = (block.simd_eq(quote) | block.simd_eq(backslash)).to_bitmask();
-                if found != 0 {
-                    at += found.trailing_zeros() as usize;
-                    break;
-                }
-                at += 16;
-            }
-            self.at = at;
-            if !matches!(self.peek(), b'"' | b'\\') {
-                // Within the last bytes of the text.
-                self.at += self.ahead().iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-            }
-            if self.pass_byte(b'"').is_some() {
-                return Some(());
-            }
-            self.pass_escape()?;
-        }
-    }
-
-    #[inline(never)]
-    fn pass_escape(&mut self) -> Option<()> {
-        self.escaped = true;
-        match self.ahead() {
-            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
-            [_, b'u', digits @ ..] => {
-                let digits = digits.get(..4).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
-                self.surrogates |=
-                    matches!(digits, [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
-                self.at += 6;
-            }
-            _ => return None,
-        }
-        Some(())
-    }
-
-    #[inline]
-    fn pass_number(&mut self) -> Option<()> {
-        let _ = self.pass_byte(b'-');
-        if self.pass_byte(b'0').is_none() {
-            self.pass_digits()?;
-        }
-        if self.pass_byte(b'.').is_some() {
-            self.pass_digits()?;
-        }
-        if matches!(self.peek(), b'e' | b'E') {
-            self.pass_exponent()?;
-        }
-        Some(())
-    }
-
-    #[inline(never)]
-    fn pass_exponent(&mut self) -> Option<()> {
-        self.at += 1;
-        if matches!(self.peek(), b'+' | b'-') {
-            self.at += 1;
-        }
-        self.pass_digits()
-    }
-
-    #[inline]
-    fn pass_digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while let Some(block) = chunk(self.bytes, self.at) {
-            let value = block - u8x16::splat(b'0');
-            let others = !value.min(u8x16::splat(9)).simd_eq(value).to_bitmask() & 0xffff;
-            if others != 0 {
-                self.at += others.trailing_zeros() as usize;
-                return (self.at > start).then_some(());
-            }
-            self.at += 16;
-        }
-        while self.peek().is_ascii_digit() {
-            self.at += 1;
-        }
-        (self.at > start).then_some(())
-    }
-
-    #[inline]
-    fn pass_word(&mut self, word: &[u8]) -> Option<()> {
-        self.ahead().starts_with(word).then(|| self.at += word.len())
+/// The text behind a string, a number, `true`, `false`, `null`, or an empty object or array.
+#[expect(clippy::inline_always, reason = "it is the inner loop of the record path")]
+#[inline(always)]
+pub(crate) fn behind_scalar<'a>(text: &'a [u8], noticed: &mut Noticed) -> Option<&'a [u8]> {
+    match text.first()? {
+        b'"' => behind_string(text, noticed),
+        b'-' | b'0'..=b'9' => behind_number(text),
+        b't' => text.strip_prefix(b"true"),
+        b'f' => text.strip_prefix(b"false"),
+        b'n' => text.strip_prefix(b"null"),
+        _ => behind_empty(text),
     }
 }
 
-/// The sixteen bytes that begin there; `None` where there are fewer.
+/// The text behind a string, from its opening quote to its closing one.
 #[inline]
-fn chunk(bytes: &[u8], at: usize) -> Option<u8x16> {
-    Some(u8x16::new(*bytes.get(at..)?.first_chunk()?))
+pub(crate) fn behind_string<'a>(text: &'a [u8], noticed: &mut Noticed) -> Option<&'a [u8]> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    loop {
+        rest = from_quote_or_backslash(rest)?;
+        match rest.split_first()? {
+            (b'"', behind) => return Some(behind),
+            _ => rest = behind_escape(rest, noticed)?,
+        }
+    }
+}
+
+/// The text behind blanks, if any.
+#[inline]
+pub(crate) fn behind_blanks(mut text: &[u8]) -> &[u8] {
+    while let Some(rest) = text.strip_prefix(b" ") {
+        text = rest;
+    }
+    text
+}
+
+/// The text behind an object or array that has nothing in it.
+pub(crate) fn behind_empty(text: &[u8]) -> Option<&[u8]> {
+    let (start, rest) = text.split_first()?;
+    match (start, behind_blanks(rest).split_first()?) {
+        (b'{', (b'}', rest)) | (b'[', (b']', rest)) => Some(rest),
+        _ => None,
+    }
+}
+
+#[inline(never)]
+fn behind_escape<'a>(text: &'a [u8], noticed: &mut Noticed) -> Option<&'a [u8]> {
+    noticed.escapes = true;
+    match text {
+        [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => Some(rest),
+        [_, b'u', rest @ ..] => {
+            let (digits, rest) = rest.split_first_chunk::<4>()?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(())?;
+            noticed.surrogates |=
+                matches!(digits, [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..]);
+            Some(rest)
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+fn behind_number(text: &[u8]) -> Option<&[u8]> {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let mut rest = match text.strip_prefix(b"0") {
+        Some(rest) => rest,
+        None => behind_digits(text)?,
+    };
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        rest = behind_digits(fraction)?;
+    }
+    match rest.first() {
+        Some(b'e' | b'E') => behind_exponent(&rest[1..]),
+        _ => Some(rest),
+    }
+}
+
+#[inline(never)]
+fn behind_exponent(text: &[u8]) -> Option<&[u8]> {
+    let digits = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-")).unwrap_or(text);
+    behind_digits(digits)
+}
+
+/// Whether the text is UTF-8 without control characters.
+#[inline]
+pub(crate) fn is_plain(text: &[u8]) -> bool {
+    // The last bytes are looked at in a block that overlaps the one before.
+    let Some(last) = text.last_chunk::<BLOCK>() else { return are_plain(text) };
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    let odd = blocks.iter().position(has_odd_bytes);
+    if odd.is_none() && !has_odd_bytes(last) {
+        return true;
+    }
+    // Around the odd bytes there is ASCII only.
+    are_plain(&text[start_of_odd(text, odd)..end_of_odd(text)])
+}
+
+/// Where the first odd byte is, which is in this block, or else in the last one.
+#[inline(never)]
+fn start_of_odd(text: &[u8], block: Option<usize>) -> usize {
+    let start = block.map_or(text.len() - BLOCK, |block| block * BLOCK);
+    start + text[start..].first_chunk().map_or(0, |block| odd_bytes(block).trailing_zeros() as usize)
+}
+
+/// Where the last odd byte ends.
+#[inline(never)]
+fn end_of_odd(text: &[u8]) -> usize {
+    let end = text.rchunks(BLOCK).position(|block| block.first_chunk().is_none_or(has_odd_bytes));
+    let end = text.len() - end.unwrap_or(0) * BLOCK;
+    end - text[..end].last_chunk().map_or(0, |block| odd_bytes(block).leading_zeros() as usize)
+}
+
+fn are_plain(bytes: &[u8]) -> bool {
+    bytes.iter().copied().min().is_none_or(|lowest| lowest >= b' ') && std::str::from_utf8(bytes).is_ok()
+}
+
+/// Whether there are control characters, or bytes that are not ASCII.
+#[inline]
+fn has_odd_bytes(block: &[u8; BLOCK]) -> bool {
+    let blank = u8x16::splat(b' ');
+    // Without the blank that comes first, control characters wrap around, and are among the highest.
+    let highest = block.as_chunks().0.iter().map(|bytes| u8x16::new(*bytes) - blank).reduce(u8x16::max);
+    highest.unwrap_or(blank).saturating_add(blank).to_bitmask() != 0
+}
+
+/// A bit for each of them.
+fn odd_bytes(block: &[u8; BLOCK]) -> u64 {
+    let blank = u8x16::splat(b' ');
+    let quarters = block.as_chunks().0.iter().map(|bytes| (u8x16::new(*bytes) - blank).saturating_add(blank));
+    quarters.rev().fold(0, |bits, quarter| bits << 16 | u64::from(quarter.to_bitmask()))
+}
+
+/// Looks at the first sixteen bytes of a text at once: gives the first one of which `found` says so, or
+/// the text behind them; `None` where there are fewer.
+#[inline]
+fn in_block(text: &[u8], found: impl Fn(u8x16) -> u8x16) -> Option<Result<usize, &[u8]>> {
+    let (block, rest) = text.split_first_chunk()?;
+    let found = found(u8x16::new(*block)).to_bitmask();
+    Some(if found == 0 { Err(rest) } else { Ok(found.trailing_zeros() as usize) })
+}
+
+#[inline]
+fn from_quote_or_backslash(mut text: &[u8]) -> Option<&[u8]> {
+    let found = |block: u8x16| block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'));
+    loop {
+        match in_block(text, found) {
+            Some(Ok(at)) => return text.get(at..),
+            Some(Err(rest)) => text = rest,
+            // Within the last bytes of the text.
+            None => return text.get(text.iter().position(|byte| matches!(byte, b'"' | b'\\'))?..),
+        }
+    }
+}
+
+/// The text behind the digits that it begins with; `None` where there are none.
+#[inline]
+fn behind_digits(text: &[u8]) -> Option<&[u8]> {
+    text.first().is_some_and(u8::is_ascii_digit).then_some(())?;
+    let others = |block: u8x16| {
+        let value = block - u8x16::splat(b'0');
+        !value.min(u8x16::splat(9)).simd_eq(value)
+    };
+    let mut rest = text;
+    loop {
+        match in_block(rest, others) {
+            Some(Ok(at)) => return rest.get(at..),
+            Some(Err(behind)) => rest = behind,
+            None => {
+                let at = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+                return rest.get(at..);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -208,9 +202,9 @@ mod tests {
 
     /// How far a scalar at the beginning of a text goes.
     fn scalar(text: &str) -> Option<usize> {
-        let mut scanner = Scanner::new(text.as_bytes())?;
-        scanner.pass_scalar()?;
-        Some(scanner.at())
+        is_plain(text.as_bytes()).then_some(())?;
+        let behind = behind_scalar(text.as_bytes(), &mut Noticed::default())?;
+        Some(text.len() - behind.len())
     }
 
     #[test]
@@ -229,9 +223,9 @@ mod tests {
 
     #[test]
     fn text_for_a_real_parser_is_left_to_it() {
-        assert!(Scanner::new(b"\"a\tb\"").is_none());
-        assert!(Scanner::new(b"\"\xff\"").is_none());
-        assert!(Scanner::new("\"é\u{1f600}\"".as_bytes()).is_some());
+        assert!(!is_plain(b"\"a\tb\""));
+        assert!(!is_plain(b"\"\xff\""));
+        assert!(is_plain("\"é\u{1f600}\"".as_bytes()));
     }
 
     #[test]
@@ -239,18 +233,32 @@ mod tests {
         for (text, noted) in
             [(r#""\uD83d""#, true), (r#""\udc00""#, true), (r#""\ud7ff""#, false), (r#""\\ud800""#, false)]
         {
-            let mut scanner = Scanner::new(text.as_bytes()).expect("plain text");
-            scanner.pass_scalar().expect("a string");
-            assert_eq!(scanner.surrogates, noted, "{text}");
+            let mut noticed = Noticed::default();
+            behind_scalar(text.as_bytes(), &mut noticed).expect("a string");
+            assert_eq!(noticed.surrogates, noted, "{text}");
         }
     }
 
     proptest! {
         #[test]
+        fn text_is_plain_where_it_is_utf8_without_control_characters(
+            mut bytes in "[a-z é\u{20ac}\u{1f600}]{0,300}".prop_map(String::into_bytes),
+            at: prop::sample::Index,
+            byte: Option<u8>,
+        ) {
+            if let (Some(byte), false) = (byte, bytes.is_empty()) {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let expected = std::str::from_utf8(&bytes).is_ok() && bytes.iter().all(|byte| *byte >= b' ');
+            prop_assert_eq!(is_plain(&bytes), expected);
+        }
+
+        #[test]
         fn a_string_is_passed_as_a_parser_would(text in ".{0,60}", rest in "[,\\]} a\"\\\\]{0,20}") {
             let json = Value::from(text).to_string();
             let both = format!("{json}{rest}");
-            if Scanner::new(both.as_bytes()).is_some() {
+            if is_plain(both.as_bytes()) {
                 prop_assert_eq!(scalar(&both), Some(json.len()));
             }
         }

@@ -76,16 +76,19 @@ impl Findings {
 
 #[derive(Debug)]
 pub(super) struct Gap {
+    pub(super) id: GapId,
     /// Its first bytes; zeros behind its end.
     text: [u8x16; 2],
-    mask: [u8x16; 2],
+    /// A bit for each of these bytes that is behind its end.
+    behind: u32,
     /// What does not fit there.
     rest: Box<[u8]>,
     likely: [GapId; LIKELY],
     length: u32,
     group: u32,
     from: At,
-    to: At,
+    /// Where a message is behind it.
+    pub(super) to: At,
     pub(super) part: Part,
     pub(super) watched: Watched,
     /// Whether there is nothing to do but to pass it and the scalar behind it.
@@ -102,8 +105,10 @@ pub(super) struct Gaps {
 }
 
 impl GapId {
+    /// Stands nowhere.
+    const NONE: Self = Self(0);
     /// Holds a gap that is not remembered.
-    const SCRATCH: Self = Self(0);
+    const SCRATCH: Self = Self(1);
 }
 
 impl Gap {
@@ -111,15 +116,14 @@ impl Gap {
         let mut first = [0; AT_ONCE];
         let (start, rest) = text.split_at(text.len().min(AT_ONCE));
         first[..start.len()].copy_from_slice(start);
-        let mut mask = [0; AT_ONCE];
-        mask[..start.len()].fill(u8::MAX);
         let counts = !matches!(findings.part, Part::Other | Part::Container | Part::Message)
             || findings.watched != Watched::No;
         Self {
+            id: GapId::SCRATCH,
             text: halves(&first),
-            mask: halves(&mask),
+            behind: u32::MAX.checked_shl(u32::try_from(text.len()).unwrap_or(u32::MAX)).unwrap_or(0),
             rest: rest.into(),
-            likely: [GapId::SCRATCH; LIKELY],
+            likely: [GapId::NONE; LIKELY],
             length: u32::try_from(text.len()).unwrap_or(u32::MAX),
             group,
             from,
@@ -130,11 +134,6 @@ impl Gap {
             surrogates: findings.surrogates,
             marks: findings.marks.as_slice().into(),
         }
-    }
-
-    /// Where a message is behind it.
-    pub(super) fn to(&self) -> At {
-        self.to
     }
 
     /// How many bytes it has.
@@ -148,8 +147,9 @@ impl Gap {
     fn stands_at(&self, text: &[u8]) -> bool {
         let Some(first) = text.first_chunk::<AT_ONCE>() else { return self.is_start_of(text) };
         let [low, high] = halves(first);
-        let differs = ((low ^ self.text[0]) & self.mask[0]) | ((high ^ self.text[1]) & self.mask[1]);
-        differs.simd_eq(u8x16::ZERO).to_bitmask() == 0xffff
+        let low = low.simd_eq(self.text[0]).to_bitmask();
+        let high = high.simd_eq(self.text[1]).to_bitmask();
+        (low | high << 16 | self.behind) == u32::MAX
             && (self.rest.is_empty() || text[AT_ONCE..].starts_with(&self.rest))
     }
 
@@ -175,7 +175,9 @@ fn halves(text: &[u8; AT_ONCE]) -> [u8x16; 2] {
 impl Gaps {
     pub(super) fn new() -> Self {
         let mut gaps = Self { known: Vec::new(), by_text: HashMap::new() };
-        // The place of `GapId::SCRATCH`.
+        // `GapId::NONE`: no text begins with a zero, and an empty one is shorter.
+        gaps.add(Gap::new(0, At::End, At::End, b"\0", &Findings::none()));
+        // `GapId::SCRATCH`.
         gaps.add_before(0, At::Start);
         gaps
     }
@@ -192,14 +194,8 @@ impl Gaps {
 
     /// The gap that a text begins with, if it came behind `before` before.
     #[inline]
-    pub(super) fn likely(&self, before: GapId, text: &[u8]) -> Option<GapId> {
-        for gap in self.get(before).likely {
-            if self.get(gap).stands_at(text) {
-                // What is not remembered is not found again.
-                return (gap != GapId::SCRATCH).then_some(gap);
-            }
-        }
-        None
+    pub(super) fn likely(&self, before: GapId, text: &[u8]) -> Option<&Gap> {
+        self.get(before).likely.iter().map(|id| self.get(*id)).find(|gap| gap.stands_at(text))
     }
 
     /// The gap that is this text and was read with these findings.
@@ -242,12 +238,13 @@ impl Gaps {
             likely.rotate_right(1);
             likely[0] = found;
         }
-        likely.sort_by_key(|gap| (*gap == GapId::SCRATCH, Reverse(self.get(*gap).length)));
+        likely.sort_by_key(|gap| (*gap == GapId::NONE, Reverse(self.get(*gap).length)));
         self.known[before.0 as usize].likely = likely;
     }
 
     fn add(&mut self, gap: Gap) -> GapId {
-        self.known.push(gap);
-        GapId(u32::try_from(self.known.len() - 1).unwrap_or(0))
+        let id = GapId(u32::try_from(self.known.len()).unwrap_or(u32::MAX));
+        self.known.push(Gap { id, ..gap });
+        id
     }
 }
