@@ -16,10 +16,14 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 pub(crate) struct Cost {
     /// User and system time.
     pub(crate) cpu: Duration,
+    /// That of the children that it waited for.
+    pub(crate) cpu_of_children: Duration,
     /// From its start to its end.
     pub(crate) wall: Duration,
     /// Its largest resident memory.
     pub(crate) peak_kib: u64,
+    /// How much it printed, in bytes.
+    pub(crate) printed: usize,
 }
 
 /// The cheapest of some runs: what else the machine does only ever adds.
@@ -238,9 +242,10 @@ pub(crate) fn measure(mut child: Child, how: Reader) -> Cost {
     let mut output = child.stdout.take().expect("a pipe");
     let reader = std::thread::spawn(move || {
         let mut buffer = vec![0; 1 << 20];
-        let mut since_rest = 0;
+        let (mut since_rest, mut printed) = (0, 0);
         while let Ok(read @ 1..) = output.read(&mut buffer) {
             since_rest += read;
+            printed += read;
             if let Reader::Slow(rest) = how
                 && since_rest >= 1_000_000
             {
@@ -248,6 +253,7 @@ pub(crate) fn measure(mut child: Child, how: Reader) -> Cost {
                 std::thread::sleep(Duration::from_millis(rest));
             }
         }
+        printed
     });
     let pid = Pid::from_child(&child);
     let mut peak_kib = 0;
@@ -261,15 +267,14 @@ pub(crate) fn measure(mut child: Child, how: Reader) -> Cost {
     }
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).expect("an entry");
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+    let time = |field: usize| {
+        let ticks: u64 = fields[field].parse().expect("a number");
+        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    };
     let wall = started.elapsed();
-    reader.join().expect("the reader ends");
+    let printed = reader.join().expect("the reader ends");
     assert!(child.wait().expect("it ends").success(), "the case failed");
-    Cost {
-        cpu: Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()),
-        wall,
-        peak_kib,
-    }
+    Cost { cpu: time(11) + time(12), cpu_of_children: time(13) + time(14), wall, peak_kib, printed }
 }
 
 fn field(pid: Pid, file: &str, name: &str) -> u64 {

@@ -16,7 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
         && raw.get().starts_with('{')
     {
         let mut documents = Documents::default();
-        let document = documents.document(raw.get().as_bytes(), Traits::find(raw.get(), "_sdc_deleted_at"), 7);
+        let document =
+            documents.document(raw.get().as_bytes(), Traits::find(raw.get(), "_sdc_deleted_at"), 7);
         let document = [document.head, document.tail].concat();
         assert!(serde_json::from_slice::<&RawValue>(&document).is_ok());
     }

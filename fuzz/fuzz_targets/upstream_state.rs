@@ -19,7 +19,9 @@ fuzz_target!(|text: &str| {
         is_sourced: false,
         source_stream: None,
     });
-    for update in [Airbyte::default().split_state(&state, &streams), Singer::default().split_state(&state, &streams)] {
+    for update in
+        [Airbyte::default().split_state(&state, &streams), Singer::default().split_state(&state, &streams)]
+    {
         let parts = update.map(|update| update.streams).unwrap_or_default();
         for part in parts.into_iter().filter_map(|(_, part)| part) {
             assert!(serde_json::from_str::<&RawValue>(part.get()).is_ok());

@@ -14,6 +14,7 @@ use super::read::{Part, Reader};
 use super::session::Session;
 use super::shards;
 use super::sharing::Sharing;
+use super::standing::counted_streams;
 use super::state::CaptureState;
 use super::stray::stray_request_or_end;
 use super::supervisor::stopped;
@@ -49,7 +50,7 @@ impl<P: UpstreamProtocol> Session<P> {
         }
         let survey = self.survey(&capture, &bound, &mut state).await?;
         self.read(&bound, &survey, sharing, &mut state).await?;
-        log::status(&format!("Up to date: {} streams were read to their end", bound.len()));
+        log::status(&format!("Up to date: {} read to the end", counted_streams(bound.len())));
         // Everything is committed; a session that is to stay up waits.
         let least = self.definition.read.min_interval.filter(|_| !skips_interval(&capture.config_json));
         let time = least.map(|least| least.saturating_sub(began.elapsed()));

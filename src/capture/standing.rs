@@ -111,12 +111,17 @@ impl Standing {
             };
             return format!("Rate limited{until} (stream {stream}{more})");
         }
-        let streams = self.streams;
+        let streams = counted_streams(self.streams);
         match self.new.difference(&self.complete).count() {
-            0 => format!("Reading what is new of {streams} streams"),
-            new => format!("Backfilling {new} of {streams} streams"),
+            0 => format!("Reading what is new of {streams}"),
+            new => format!("Backfilling {new} of {streams}"),
         }
     }
+}
+
+/// So many streams, in words.
+pub(super) fn counted_streams(count: usize) -> String {
+    if count == 1 { "1 stream".to_owned() } else { format!("{count} streams") }
 }
 
 #[cfg(test)]

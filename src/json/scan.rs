@@ -8,6 +8,7 @@ use wide::u8x16;
 
 /// How much text is looked at before it is known whether it is ASCII.
 const BLOCK: usize = 64;
+const BLANK: u8x16 = u8x16::new([b' '; 16]);
 
 /// What was noticed of strings that were passed, and perhaps of one that was not.
 #[derive(Debug, Clone, Copy, Default)]
@@ -137,17 +138,22 @@ fn are_plain(bytes: &[u8]) -> bool {
 /// Whether there are control characters, or bytes that are not ASCII.
 #[inline]
 fn has_odd_bytes(block: &[u8; BLOCK]) -> bool {
-    let blank = u8x16::splat(b' ');
-    // Without the blank that comes first, control characters wrap around, and are among the highest.
-    let highest = block.as_chunks().0.iter().map(|bytes| u8x16::new(*bytes) - blank).reduce(u8x16::max);
-    highest.unwrap_or(blank).saturating_add(blank).to_bitmask() != 0
+    let [a, b, c, d] = without_blank(block);
+    a.max(b).max(c.max(d)).saturating_add(BLANK).to_bitmask() != 0
 }
 
 /// A bit for each of them.
 fn odd_bytes(block: &[u8; BLOCK]) -> u64 {
-    let blank = u8x16::splat(b' ');
-    let quarters = block.as_chunks().0.iter().map(|bytes| (u8x16::new(*bytes) - blank).saturating_add(blank));
-    quarters.rev().fold(0, |bits, quarter| bits << 16 | u64::from(quarter.to_bitmask()))
+    let quarters = without_blank(block).into_iter().rev();
+    quarters.fold(0, |bits, quarter| bits << 16 | u64::from(quarter.saturating_add(BLANK).to_bitmask()))
+}
+
+/// The bytes less a blank, which is the lowest that is not odd. Control characters wrap around: added
+/// again, the blank takes them as well as what is not ASCII beyond 127, and nothing else.
+#[inline]
+fn without_blank(block: &[u8; BLOCK]) -> [u8x16; 4] {
+    let quarter = |at: usize| block[at..].first_chunk().map_or(BLANK, |bytes| u8x16::new(*bytes)) - BLANK;
+    [quarter(0), quarter(16), quarter(32), quarter(48)]
 }
 
 /// Looks at the first sixteen bytes of a text at once: gives the first one of which `found` says so, or

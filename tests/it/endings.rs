@@ -36,11 +36,8 @@ fn the_user_is_told_how_the_capture_is_doing() {
         events.filter_map(|log| log["message"].as_str().map(str::to_owned)).collect()
     };
     let run = read(&format!("{RECORD}{STATE}")).succeeded();
-    assert_eq!(
-        statuses(&run),
-        ["Backfilling 1 of 1 streams", "Up to date: 1 streams were read to their end"]
-    );
-    assert_eq!(statuses(&read("#! exit 3\n")), ["Backfilling 1 of 1 streams"]);
+    assert_eq!(statuses(&run), ["Backfilling 1 of 1 stream", "Up to date: 1 stream read to the end"]);
+    assert_eq!(statuses(&read("#! exit 3\n")), ["Backfilling 1 of 1 stream"]);
 }
 
 #[test]
@@ -53,10 +50,10 @@ fn the_user_sees_a_rate_limit_come_and_go() {
     assert_eq!(
         events.filter_map(|log| log["message"].as_str()).collect::<Vec<_>>(),
         [
-            "Backfilling 1 of 1 streams",
+            "Backfilling 1 of 1 stream",
             "Rate limited until 00:00:00 UTC (stream users)",
-            "Backfilling 1 of 1 streams",
-            "Up to date: 1 streams were read to their end"
+            "Backfilling 1 of 1 stream",
+            "Up to date: 1 stream read to the end"
         ]
     );
 }
