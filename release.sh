@@ -19,10 +19,14 @@ export SOURCE_DATE_EPOCH
 
 machine=$(uname -m)
 target=$machine-unknown-linux-musl
-if ! rustc --print target-libdir --target "$target" | xargs test -d; then
+if ! rustc --print target-libdir --target "$target" | xargs test -d || ! command -v musl-gcc >/dev/null; then
+    echo "musl is missing: rustup target add $target, and musl-gcc (Debian: musl-tools)" >&2
+    [ "${1:-}" = --draft ] || exit 1
     target=$machine-unknown-linux-gnu
     export RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static"
 fi
+# C code of crates is compiled for musl by its own wrapper of gcc.
+export "CC_${machine}_unknown_linux_musl=musl-gcc"
 build=${CARGO_TARGET_DIR:-target}
 name=flow-shim-$version-$target
 rm -rf "dist/$name" "dist/$name".*

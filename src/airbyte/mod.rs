@@ -48,10 +48,6 @@ impl Airbyte {
 }
 
 impl UpstreamProtocol for Airbyte {
-    fn name(&self) -> &'static str {
-        "airbyte"
-    }
-
     fn environment(&self) -> Vec<(&'static str, Option<&'static str>)> {
         vec![
             // Older Java sources tell states by stream only if asked to (airbyte-protocol.md, 1.4).

@@ -286,9 +286,6 @@ pub enum Unnamed {
 /// to our log, and enforces time limits.
 #[expect(async_fn_in_trait, reason = "the engine runs on one thread: futures need not be Send")]
 pub trait UpstreamProtocol {
-    /// `airbyte` or `singer`.
-    fn name(&self) -> &'static str;
-
     /// Variables that upstream gets unless the shim sets them; `None` removes an inherited one.
     fn environment(&self) -> Vec<(&'static str, Option<&'static str>)>;
 

@@ -8,14 +8,11 @@ use super::form::AnswerForm;
 use super::options::TaskOptions;
 use super::output::Output;
 use super::preview::{self, PreviewOptions};
-use super::task::{Task, json};
+use super::task::{Task, VERSION, json};
 use super::write_bindings;
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::flow::message::{ApplyRequest, DiscoverRequest, Request, Response, Spec, SpecRequest};
-
-/// The version of a capture that is nowhere published.
-pub(super) const VERSION: &str = "00:00:00:00";
 
 /// What to ask.
 #[derive(Debug, Clone, clap::Subcommand)]

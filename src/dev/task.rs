@@ -23,6 +23,8 @@ const CAPTURE_KEYS: [&str; 8] =
 const BINDING_KEYS: [&str; 4] = ["resource", "target", "backfill", "disable"];
 const LOCAL_KEYS: [&str; 4] = ["command", "config", "env", "protobuf"];
 const CONNECTOR_KEYS: [&str; 2] = ["image", "config"];
+/// The version of a capture that is nowhere published.
+pub(super) const VERSION: &str = "00:00:00:00";
 /// Flow's default.
 const INTERVAL: Duration = Duration::from_secs(300);
 

@@ -56,10 +56,6 @@ impl Singer {
 }
 
 impl UpstreamProtocol for Singer {
-    fn name(&self) -> &'static str {
-        "singer"
-    }
-
     fn environment(&self) -> Vec<(&'static str, Option<&'static str>)> {
         // Several taps take naive times for local ones, or open files in the locale's encoding
         // (singer-protocol.md, 1.4).
