@@ -39,6 +39,8 @@ impl LineParser {
 
     /// What a line means.
     pub fn parse<'line>(&mut self, line: &'line [u8]) -> Result<Event<'line>, LineError> {
+        // What a line ends in on Windows is white space in JSON.
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self.envelopes.read(line).as_ref().and_then(self.record) {
             Some(record) => Ok(Event::Record(record)),
             None => (self.any)(line),

@@ -10,8 +10,9 @@ use super::counts::Counts;
 use super::document::Documents;
 use super::outcome;
 use super::oversized::RecordLimit;
+use super::parser::LineParser;
 use super::progress::Progress;
-use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, UpstreamProtocol};
+use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, Route, UpstreamProtocol};
 use super::pump::Pump;
 use super::refresh::Refreshes;
 use super::requests::Requests;
@@ -83,15 +84,11 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let mut running = self.upstream.start(&plan.invocation)?;
         let channel = plan.channel.as_ref().map(|channel| self.channel(channel, &plan, &running));
         let transforms = transforms(bound);
-        let mut parser = self.protocol.parser();
-        if let Some(places) = Places::of(&transforms, &plan.routes) {
-            parser.watch(Box::new(places));
-        }
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
         let state_file = state_file.as_ref();
         let mut pump = Pump {
             protocol: self.protocol,
-            parser,
+            parser: self.parser(&transforms, &plan.routes),
             writer,
             streams,
             router: Router::new(plan.routes),
@@ -143,13 +140,21 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         if verdict.is_ok() {
             pump.take_last_states()?;
         }
-        for (stream, binding) in bound.iter().enumerate().filter(|(stream, _)| finished[*stream]) {
-            if binding.different.interval.is_some() {
-                pump.state.set_read_at(stream, read_at.clone());
-            }
+        let finished_at = bound.iter().enumerate().filter(|(stream, _)| finished[*stream]);
+        for (stream, _) in finished_at.filter(|(_, binding)| binding.different.interval.is_some()) {
+            pump.state.set_read_at(stream, read_at.clone());
         }
         pump.close(bound, &finished, verdict.is_ok()).await?;
         verdict
+    }
+
+    /// What reads the lines, and notes what the transforms may have to change.
+    fn parser(&self, transforms: &[Option<Transform>], routes: &[Route]) -> LineParser {
+        let mut parser = self.protocol.parser();
+        if let Some(places) = Places::of(transforms, routes) {
+            parser.watch(Box::new(places));
+        }
+        parser
     }
 
     /// Waits for the sockets that upstream was asked to open.
