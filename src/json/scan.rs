@@ -102,7 +102,8 @@ fn behind_exponent(text: &[u8]) -> Option<&[u8]> {
     behind_digits(digits)
 }
 
-/// Whether the text is UTF-8 without control characters.
+/// Whether the text is UTF-8 without control characters. Those, and what is not ASCII, are odd bytes:
+/// between the first and the last of them the text is looked at a second time.
 #[inline]
 pub(crate) fn is_plain(text: &[u8]) -> bool {
     // The last bytes are looked at in a block that overlaps the one before.
@@ -112,7 +113,6 @@ pub(crate) fn is_plain(text: &[u8]) -> bool {
     if odd.is_none() && !has_odd_bytes(last) {
         return true;
     }
-    // Around the odd bytes there is ASCII only.
     are_plain(&text[start_of_odd(text, odd)..end_of_odd(text)])
 }
 
@@ -135,14 +135,14 @@ fn are_plain(bytes: &[u8]) -> bool {
     bytes.iter().copied().min().is_none_or(|lowest| lowest >= b' ') && std::str::from_utf8(bytes).is_ok()
 }
 
-/// Whether there are control characters, or bytes that are not ASCII.
+/// Whether any byte of these is odd.
 #[inline]
 fn has_odd_bytes(block: &[u8; BLOCK]) -> bool {
     let [a, b, c, d] = without_blank(block);
     a.max(b).max(c.max(d)).saturating_add(BLANK).to_bitmask() != 0
 }
 
-/// A bit for each of them.
+/// A bit for each byte that is odd.
 fn odd_bytes(block: &[u8; BLOCK]) -> u64 {
     let quarters = without_blank(block).into_iter().rev();
     quarters.fold(0, |bits, quarter| bits << 16 | u64::from(quarter.saturating_add(BLANK).to_bitmask()))
