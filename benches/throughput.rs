@@ -69,8 +69,15 @@ fn main() {
     ] {
         table.row(name, load, best(runs, || capture.run(&load.file, Reader::Fast)));
     }
+    let by_line = Capture { by_line: true, ..Capture::default() };
+    let eighth = Load::of_bytes(&place("eighth.jsonl"), bytes / 8 + 1, airbyte_line);
+    table.row(
+        "airbyte, each written alone (1/8)",
+        &eighth,
+        best(runs, || by_line.run(&eighth.file, Reader::Fast)),
+    );
     batches(&table, folder.path(), bytes, runs);
-    peers(&table, &Load::of_bytes(&place("eighth.jsonl"), bytes / 8 + 1, airbyte_line));
+    peers(&table, &eighth);
     memory(&table, folder.path());
     say(&format!(
         "\nprocess start to the baked Spec answer: {:.1} ms (median of 21)",

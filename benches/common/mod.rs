@@ -129,6 +129,8 @@ pub(crate) struct Capture<'a> {
     /// The write schema of every collection.
     pub(crate) write_schema: &'a str,
     pub(crate) streams: Vec<String>,
+    /// Whether each message is written on its own, as many connectors do it.
+    pub(crate) by_line: bool,
     /// What is said of each Open beside the capture: `,"range":{…}`, or nothing.
     pub(crate) range: &'a str,
 }
@@ -140,6 +142,7 @@ impl Default for Capture<'_> {
             codec: "json",
             write_schema: r#"{"type":"object","x-source-schema":{}}"#,
             streams: vec!["customers".to_owned()],
+            by_line: false,
             range: "",
         }
     }
@@ -157,7 +160,8 @@ impl Capture<'_> {
 spec) echo '{"type":"SPEC","spec":{"connectionSpecification":{"type":"object"}}}';;
 --about*) echo '{"settings":{}}';;
 *--discover*) echo '{"streams":[{"tap_stream_id":"customers","stream":"customers","key_properties":["id"],"schema":{"properties":{"id":{"type":"integer"}}},"metadata":[]}]}';;
-*) [ -f "$LOAD" ] && exec cat "$LOAD"
+*) [ -n "$BY_LINE" ] && exec grep --line-buffered . "$LOAD"
+   [ -f "$LOAD" ] && exec cat "$LOAD"
    for word; do [ "$last" = --catalog ] && catalog=$word; last=$word; done
    for name in $(grep -o '"name":"s[0-9]*"' "$catalog" | cut -d'"' -f4); do cat "$LOAD/$name"; done;;
 esac"#;
@@ -175,6 +179,7 @@ esac"#;
                 "upstream",
             ])
             .env("LOAD", file)
+            .env("BY_LINE", if self.by_line { "1" } else { "" })
             .env("LOG_LEVEL", "error")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

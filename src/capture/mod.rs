@@ -30,6 +30,7 @@ pub mod outcome;
 pub mod oversized;
 mod parallel;
 pub mod parser;
+pub mod pipe;
 mod plan;
 mod planning;
 pub mod process;

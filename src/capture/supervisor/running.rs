@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::process::{Child, ChildStdout};
+use tokio::process::Child;
 use tokio::task::JoinHandle;
 
 use super::super::children;
 use super::super::config_file::ConfigFile;
 use super::super::lines::Lines;
 use super::super::memory::Memory;
+use super::super::pipe::Pipe;
 use super::super::pulse::{Pulse, Watched};
 use super::super::rotation::Rotation;
 use super::super::shutdown::{Shutdown, Stop};
@@ -36,7 +37,7 @@ pub struct Running {
     pub(super) program: String,
     pub(super) child: Child,
     pub(super) tree: Tree,
-    pub(super) stdout: Watched<ChildStdout>,
+    pub(super) stdout: Watched<Pipe>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) memory: Memory,
     pub(super) tail: JoinHandle<Tail>,
@@ -149,7 +150,7 @@ impl Running {
     /// The output, and a guard to be polled beside it: once upstream's own process has exited, the
     /// guard waits until what it left behind has been silent for a while and then kills that, because
     /// it would hold the output open for ever. It warns, too, when memory gets short. It never ends.
-    pub fn output(&mut self) -> (&mut Watched<ChildStdout>, impl Future<Output = Infallible> + use<'_>) {
+    pub fn output(&mut self) -> (&mut Watched<Pipe>, impl Future<Output = Infallible> + use<'_>) {
         let Self { child, tree, stdout, program, pulse, memory, .. } = self;
         let left_behind = async move {
             // Where the exit cannot be awaited, the output's end has to do.

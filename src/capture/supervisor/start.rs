@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use super::super::children;
 use super::super::config_file::ConfigFile;
 use super::super::memory::Memory;
+use super::super::pipe::Pipe;
 use super::super::protocol::{Argument, Invocation};
 use super::super::pulse::{Pulse, Watched};
 use super::super::rotation::Rotation;
@@ -70,6 +71,9 @@ impl Upstream {
         // A larger pipe means fewer switches between the two processes; where it is refused, the
         // default serves.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20);
+        let stdout = stdout.into_owned_fd().and_then(Pipe::new).map_err(|error| {
+            Failure::new(Code::PIPES, format!("upstream's output cannot be read: {error}"))
+        })?;
         let pulse = Arc::new(Pulse::new());
         let tail = tokio::spawn(stderr::drain(Watched::log(stderr, pulse.clone()), self.level_of));
         let config = ConfigFile::watch(workdir.file("config.json"), self.rotation.clone());
