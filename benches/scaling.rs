@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench scaling > scaling.csv` prints one line for each point;
 //! `python3 benches/plot.py scaling.csv docs/scaling.svg` draws them. `FLOW_SHIM_BENCH_MB` sets the load of
-//! a point (default 64).
+//! a point (default 512; CPU is counted in hundredths of a second).
 
 mod common;
 
@@ -14,11 +14,11 @@ use common::{Capture, Load, Reader, airbyte_line, airbyte_record, airbyte_state,
 const RUNS: u64 = 3;
 
 fn main() {
-    let bytes = setting("FLOW_SHIM_BENCH_MB", 64) * 1_000_000;
+    let bytes = setting("FLOW_SHIM_BENCH_MB", 512) * 1_000_000;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let place = folder.path().join("load");
     say("of,x,cpu_seconds,bytes,records,peak_mib");
-    for records in [1_000, 10_000, 100_000, 1_000_000] {
+    for records in [30_000, 100_000, 300_000, 1_000_000, 3_000_000] {
         let load = Load::of_records(&place, records, airbyte_line);
         point("records", records, &load, &Capture::default());
     }

@@ -157,8 +157,10 @@ fn baked_spec(folder: &Path) -> f64 {
     let shim = folder.join("shim");
     std::fs::create_dir(&shim).expect("a folder");
     let source = "#!/bin/sh\necho '{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{\"type\":\"object\"}}}'\n";
-    std::fs::write(shim.join("source.sh"), source).expect("written");
-    std::fs::write(shim.join("shim.yaml"), "protocol: airbyte\ncommand: [sh, source.sh]\n").expect("written");
+    let script = shim.join("source.sh");
+    std::fs::write(&script, source).expect("written");
+    let yaml = format!("protocol: airbyte\ncommand: [sh, {}]\n", script.display());
+    std::fs::write(shim.join("shim.yaml"), yaml).expect("written");
     let bake = Command::new(env!("CARGO_BIN_EXE_flow-shim"))
         .arg("bake")
         .arg(&shim)
