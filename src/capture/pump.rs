@@ -9,10 +9,9 @@ mod events;
 mod records;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::AsyncRead;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::acknowledged::StateFile;
 use super::cadence::Cadence;
@@ -40,12 +39,6 @@ use super::transform::Transform;
 use crate::failure::Failure;
 use crate::flow::message::{Checkpoint, ConnectorState, Response, SourcedSchema};
 use crate::flow::writer::{OutputClosed, Writer};
-
-/// Where a read brings less than this, upstream writes in small pieces, and that was all there was.
-const TRICKLE: usize = 32 * 1024;
-/// So long more may gather then: Singer taps write each message on its own, and to read, hand over and
-/// write each on its own costs more than all that is done with it. A pipe holds what comes meanwhile.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Moves one read.
 pub struct Pump<'a, P: UpstreamProtocol> {
@@ -129,14 +122,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         mut lines: Lines,
         output: &mut (impl AsyncRead + Unpin),
     ) -> Result<(), Failure> {
-        let mut read = TRICKLE;
-        while read > 0 {
+        loop {
             self.take_lines(&mut lines).await?;
             self.flush().await?;
-            if read < TRICKLE {
-                sleep(PAUSE).await;
+            if self.fill(&mut lines, output).await? == 0 {
+                break;
             }
-            read = self.fill(&mut lines, output).await?;
         }
         self.take_rest(&mut lines).await?;
         self.flush().await

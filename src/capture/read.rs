@@ -77,10 +77,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let Part { bound, streams, sharing } = part;
         let Planned { refreshes, plan } = planned;
         let read_at = Timestamp::now().to_string();
-        let standing = match sharing {
-            Sharing::Process(_) => Standing::of_process(streams.len()),
-            _ => Standing::begin(state, streams.len()),
-        };
+        let standing = standing(&sharing, state, streams.len());
         let mut running = self.upstream.start(&plan.invocation)?;
         let channel = plan.channel.as_ref().map(|channel| self.channel(channel, &plan, &running));
         let transforms = transforms(bound);
@@ -167,6 +164,14 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             pulse: running.pulse(),
         };
         Channel::open(channel, &opening, |name| running.file(name))
+    }
+}
+
+/// What a read of so many streams tells of itself; one process of several leaves most to the others.
+fn standing(sharing: &Sharing<'_>, state: &CaptureState, streams: usize) -> Standing {
+    match sharing {
+        Sharing::Process(_) => Standing::of_process(streams),
+        _ => Standing::begin(state, streams),
     }
 }
 

@@ -68,9 +68,6 @@ impl Upstream {
         };
         children::await_exit_of(root);
         sacrifice(root);
-        // A larger pipe means fewer switches between the two processes; where it is refused, the
-        // default serves.
-        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20);
         let stdout = stdout.into_owned_fd().and_then(Pipe::new).map_err(|error| {
             Failure::new(Code::PIPES, format!("upstream's output cannot be read: {error}"))
         })?;
