@@ -32,7 +32,8 @@ fn a_partition_that_never_came_whole_is_an_error_and_its_state_is_not_kept() {
 
 #[test]
 fn sockets_that_nothing_comes_through_are_a_hang() {
-    let steps = "1 acquire\n2 acquire\nhang";
+    // What it prints may be read some milliseconds after it was printed.
+    let steps = "sleep 100\n1 acquire\n2 acquire\nhang";
     let run = read(&source(&shim("protobuf", ", idleTimeout: 1s"), steps));
     assert_eq!(run.code, 13, "{:?}", run.logs.last());
     assert!(
