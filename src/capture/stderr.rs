@@ -19,6 +19,9 @@ const TAIL_ENTRIES: usize = 40;
 const ENTRY_BYTES: usize = 64 * 1024;
 /// How much before its end a line that is too long is cut: no secret that matters is longer.
 const CUT_BYTES: usize = 16 * 1024;
+/// How long what came is held back: longer than the pause of `pipe`, so that a secret which upstream
+/// renews on stdout is known, and masked, when it is printed here behind that.
+const BEHIND_OUTPUT: Duration = Duration::from_millis(8);
 /// An entry is complete when nothing came for this long.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -102,7 +105,7 @@ pub async fn drain(source: impl AsyncRead + Unpin, level_of: LevelOf) -> Tail {
             Err(_quiet) => entries.close(),
             // A pipe that cannot be read has nothing more to say.
             Ok(Ok(0) | Err(_)) => break,
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => tokio::time::sleep(BEHIND_OUTPUT).await,
         }
         loop {
             match lines.next_line() {
