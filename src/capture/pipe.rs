@@ -23,9 +23,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const CAPACITY: usize = 1 << 20;
 /// A piece below this was all there was, and upstream writes small ones.
 const SMALL: usize = 32 * 1024;
-/// How long the pause is; as much shorter as the pipe is smaller. `stderr` holds back what it reads for
-/// longer, since a secret may be renewed on this pipe and printed there.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long the pause is; as much shorter as the pipe is smaller.
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// The end of a pipe that is read from: one of both.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use serde_json::Map;
 use tokio::io::AsyncRead;
 
 use super::lines::Lines;
+use super::pipe::PAUSE;
 use crate::log::{self, Level};
 
 /// How many entries are kept.
@@ -19,9 +20,9 @@ const TAIL_ENTRIES: usize = 40;
 const ENTRY_BYTES: usize = 64 * 1024;
 /// How much before its end a line that is too long is cut: no secret that matters is longer.
 const CUT_BYTES: usize = 16 * 1024;
-/// How long what came is held back: longer than the pause of `pipe`, so that a secret which upstream
-/// renews on stdout is known, and masked, when it is printed here behind that.
-const BEHIND_OUTPUT: Duration = Duration::from_millis(8);
+/// How long what came is held back: longer than the pause of stdout, so that a secret which upstream
+/// renews there is known, and masked, when it is printed here behind that.
+const BEHIND_OUTPUT: Duration = PAUSE.saturating_add(Duration::from_millis(3));
 /// An entry is complete when nothing came for this long.
 const QUIET: Duration = Duration::from_millis(100);
 

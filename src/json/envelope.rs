@@ -3,8 +3,8 @@
 //! Messages of one stream look alike: the same names in the same order, and between them scalars. So
 //! what stands between the scalars is remembered ([`gaps`]) with the places that it leads to ([`places`]),
 //! and what comes again is recognised by comparing bytes, not by parsing them. A message that looks
-//! different is read with care where it does ([`careful`]), and remembered in turn. What is remembered never decides what is
-//! valid: it was valid behind the same brackets, and is taken again only there.
+//! different is read with care where it does ([`careful`]), and remembered in turn. What is remembered
+//! never decides what is valid: it was valid behind the same brackets, and is taken again only there.
 //!
 //! Text that [`super::scan`] leaves to a parser, deep nesting, and a member that comes twice give `None`.
 
@@ -79,10 +79,8 @@ pub(crate) fn plain_string(part: &[u8]) -> Option<&str> {
 }
 
 /// The messages of one stream.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Group {
-    /// The stream's name; `None` where it has escapes, and before any stream was seen.
-    name: Option<Box<str>>,
     start: GapId,
     behind_stream: GapId,
 }
@@ -115,7 +113,7 @@ impl Envelopes {
             watch: None,
             spots: Vec::new(),
         };
-        envelopes.add_group(b"");
+        envelopes.add_group();
         envelopes
     }
 
@@ -154,7 +152,7 @@ impl Envelopes {
             // All others are one group, as what comes before any stream is.
             None if self.groups.len() > STREAMS => 0,
             None => {
-                let group = self.add_group(stream);
+                let group = self.add_group();
                 self.streams.insert(stream.to_owned(), group);
                 group
             }
@@ -163,23 +161,24 @@ impl Envelopes {
         self.last_name.extend_from_slice(stream);
     }
 
-    fn add_group(&mut self, stream: &[u8]) -> u32 {
+    fn add_group(&mut self) -> u32 {
         let group = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         let start = self.gaps.add_before(group, At::Start);
         let behind_stream = self.gaps.add_before(group, At::Value(self.places.stream()));
-        self.groups.push(Group { name: plain_string(stream).map(Box::from), start, behind_stream });
+        self.groups.push(Group { start, behind_stream });
         group
     }
 
-    #[inline]
-    fn group(&self) -> &Group {
-        &self.groups[self.last as usize]
+    fn group(&self) -> Group {
+        self.groups[self.last as usize]
     }
 
     /// What the watch says of the scalar at a place.
     fn watched(&self, place: Place) -> Watched {
         let Some((part, watch)) = &self.watch else { return Watched::No };
-        match (self.places.way(*part, place), &self.group().name) {
+        // The first group is of any stream; the others each have one, whose name may have escapes.
+        let stream = if self.last == 0 { None } else { plain_string(&self.last_name) };
+        match (self.places.way(*part, place), stream) {
             (None, _) => Watched::No,
             (Some(_), None) => Watched::Unclear,
             (Some(way), Some(stream)) => watch.watches(stream, &way),
