@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::capture::rotation::Encrypt;
+use crate::capture::config::rotation::Encrypt;
 use crate::env;
 use crate::http;
 

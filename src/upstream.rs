@@ -4,13 +4,13 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 
 use crate::airbyte::Airbyte;
-use crate::capture::children;
+use crate::capture::config::rotation::{Encrypt, Rotation};
 use crate::capture::discover;
+use crate::capture::processes::children;
+use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::processes::supervisor::{Operation, Upstream};
 use crate::capture::protocol::{DiscoveredStream, Invocation, UpstreamProtocol, UpstreamSpec};
-use crate::capture::rotation::{Encrypt, Rotation};
 use crate::capture::session::serve;
-use crate::capture::shutdown::Shutdown;
-use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::DiscoveredBinding;

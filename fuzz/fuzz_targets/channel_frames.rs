@@ -2,7 +2,7 @@
 #![no_main]
 
 use flow_shim::airbyte::Airbyte;
-use flow_shim::capture::channel::{Form, Frame, Input};
+use flow_shim::capture::input::channel::{Form, Frame, Input};
 use flow_shim::capture::protocol::{BoundStream, StoredState, StreamId, UpstreamProtocol};
 use flow_shim::json::packed::Packed;
 use flow_shim::shim::read::{DataChannel, ReadSection, StateFormat};

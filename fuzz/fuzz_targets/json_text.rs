@@ -1,7 +1,7 @@
 //! Repairing text and walking members of objects; a document made of any JSON object is JSON.
 #![no_main]
 
-use flow_shim::capture::document::Documents;
+use flow_shim::capture::documents::document::Documents;
 use flow_shim::capture::event::Traits;
 use flow_shim::json::members::Members;
 use flow_shim::json::repair::repair;

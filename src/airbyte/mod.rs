@@ -21,13 +21,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
-use crate::capture::parser::LineParser;
+use crate::capture::input::parser::LineParser;
+use crate::capture::processes::supervisor::Upstream;
 use crate::capture::protocol::{
     Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, ReadPlan, RefreshState, Resource,
     ResourceSpec, Route, StateUpdate, StoredState, TakenOver, TakenOverCapture, UpstreamProtocol,
     UpstreamSpec,
 };
-use crate::capture::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::log::Level;
 use crate::shim::read::{ReadSection, StateFormat};

@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{catalog, config_file, message};
+use crate::capture::config::rotation::Rotation;
 use crate::capture::event::{Answer, ErrorReport, Event, LineError};
-use crate::capture::glued;
+use crate::capture::input::glued;
+use crate::capture::processes::supervisor::{Ended, Operation, Upstream};
 use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, UpstreamSpec};
-use crate::capture::rotation::Rotation;
-use crate::capture::supervisor::{Ended, Operation, Upstream};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
 use crate::log::{self, Level};

@@ -1,7 +1,7 @@
 //! Discover: upstream's streams become bindings that Flow can propose.
 
+use super::collections::schema::{self, Publishing};
 use super::protocol::{DiscoveredStream, UpstreamProtocol};
-use super::schema::{self, Publishing};
 use super::session::Session;
 use crate::failure::Failure;
 use crate::flow::message::{DiscoverRequest, Discovered, DiscoveredBinding, Response};

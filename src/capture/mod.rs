@@ -1,70 +1,27 @@
 //! The engine that both protocols share: it answers Flow's requests by running upstream.
 //!
-//! `session` takes requests; `discover`, `validate` and `open` answer them; `pump` moves a read;
-//! `supervisor` owns the process. What the engine has to know of a protocol is the trait in
-//! `protocol`, and what a line means is an `event`.
+//! `session` takes requests; `discover`, `validate` and `open` answer them. What the engine has to
+//! know of a protocol is the trait in `protocol`, and what a line means is an `event`. Below:
+//!
+//! - `read`: one read from begin to end; its `pump` moves what upstream prints, its `outcome` judges.
+//! - `input`: upstream's output, up to events; `documents`: from a record to a document.
+//! - `state`: what Flow keeps for us; `refresh`: row ids, and the rows of earlier full refreshes.
+//! - `collections`: bindings, and the schema and key of a collection; `config`: the endpoint config.
+//! - `processes`: upstream's processes, which `supervisor` starts and ends.
 
-pub mod acknowledged;
-pub mod batch;
-pub mod bindings;
-mod blocks;
-mod cadence;
-pub mod channel;
-pub mod children;
-mod closing;
-mod config;
-pub mod config_file;
-pub mod connections;
-pub mod counts;
+mod collections;
+pub mod config;
 pub mod discover;
-pub mod document;
+pub mod documents;
 pub mod event;
-pub mod glued;
-mod interval;
-mod key;
-pub mod lines;
-pub mod memory;
-mod meta;
+pub mod input;
 mod open;
-pub mod outcome;
-pub mod oversized;
-mod parallel;
-pub mod parser;
-pub mod pipe;
-mod plan;
-mod planning;
-pub mod process;
-pub mod progress;
+pub mod processes;
 pub mod protocol;
-pub mod pulse;
-pub mod pump;
 mod read;
-pub mod refresh;
-mod refresh_mode;
-mod reports;
+mod refresh;
 pub mod requests;
-pub mod rotation;
-pub mod router;
-mod schema;
-pub mod secrets;
-pub mod seen;
 pub mod session;
-mod shards;
-pub mod sharing;
-pub mod shutdown;
-pub mod sourced;
-mod spec_schema;
-pub mod stacks;
-pub mod standing;
 pub mod state;
-pub mod stderr;
 mod stray;
-pub mod supervisor;
-mod takeover;
-mod transform;
-pub mod tree;
-pub mod upstream_config;
 mod validate;
-pub mod warden;
-pub mod watchdog;
-pub mod workdir;

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::channel::ChannelPlan;
 use super::event::LineError;
-use super::parser::LineParser;
-use super::supervisor::Upstream;
+use super::input::channel::ChannelPlan;
+use super::input::parser::LineParser;
+use super::processes::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::json::packed::Packed;
 use crate::shim::streams::Conventions;

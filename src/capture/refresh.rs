@@ -5,15 +5,18 @@
 //! lies beyond its end is deleted once it has ended well. Nothing here decides whether it has;
 //! `closing` does. What the collection of a snapshot holds is in `blocks`.
 
+mod blocks;
+mod mode;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::bindings::BoundBinding;
-use super::blocks::{Block, Blocks};
-use super::document::Documents;
+use self::blocks::{Block, Blocks};
+use self::mode::{Mode, mode, resumes};
+use super::collections::bindings::BoundBinding;
+use super::documents::document::Documents;
 use super::event::Traits;
 use super::protocol::{BoundStream, RefreshState, UpstreamProtocol};
-use super::refresh_mode::{Mode, mode, resumes};
 use super::state::CaptureState;
 use crate::failure::{Code, Failure};
 use crate::flow::writer::Writer;
@@ -60,7 +63,7 @@ struct Rows {
 }
 
 /// The rows of all bindings that are read.
-pub struct Refreshes {
+pub(super) struct Refreshes {
     streams: Vec<Rows>,
     held: usize,
 }
@@ -103,7 +106,7 @@ impl Refreshes {
 
     /// Makes the document of a record and writes it or holds it back. Gives how many documents went
     /// out.
-    pub fn write(
+    pub(super) fn write(
         &mut self,
         stream: usize,
         record: &[u8],
@@ -161,7 +164,7 @@ impl Refreshes {
 
     /// Whether re-reading this stream from its beginning is all that a restart can do, so that a
     /// checkpoint at any place loses and doubles nothing.
-    pub fn is_silent(&self, stream: usize) -> bool {
+    pub(super) fn is_silent(&self, stream: usize) -> bool {
         self.streams[stream].mode != Mode::Incremental && !self.streams[stream].resumes
     }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::config::schema;
+use super::config::secrets;
+use super::config::upstream::{Way, to_upstream};
+use super::processes::shutdown::{closed, stopped};
+use super::processes::supervisor::Upstream;
 use super::protocol::{UpstreamProtocol, UpstreamSpec};
-use super::pump::closed;
 use super::requests::Requests;
-use super::secrets;
-use super::spec_schema;
-use super::supervisor::Upstream;
-use super::upstream_config::{Way, to_upstream};
 use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
@@ -67,7 +67,7 @@ impl<P: UpstreamProtocol> Session<P> {
         loop {
             let request = tokio::select! {
                 request = self.requests.next() => request?,
-                why = self.upstream.shutdown.requested() => return Err(super::supervisor::stopped(why)),
+                why = self.upstream.shutdown.requested() => return Err(stopped(why)),
             };
             let Some(request) = request else { return Ok(()) };
             let response = match request {
@@ -109,7 +109,7 @@ impl<P: UpstreamProtocol> Session<P> {
         let resource = self.protocol.resource_spec();
         let spec = Spec {
             protocol: PROTOCOL_VERSION,
-            config_schema_json: spec_schema::adapt_spec(&consent.config_schema).to_string().into_bytes(),
+            config_schema_json: schema::adapt_spec(&consent.config_schema).to_string().into_bytes(),
             resource_config_schema_json: resource.schema.to_string().into_bytes(),
             documentation_url: documentation,
             oauth2: consent.message,
@@ -163,7 +163,7 @@ impl<P: UpstreamProtocol> Session<P> {
         let way = Way { consent: consent.moves.clone(), moves: self.definition.config.map.0.clone() };
         let mapped = to_upstream(config.clone(), seen, upstream, &way)?;
         secrets::hide(upstream.unwrap_or(&Value::Null), &mapped);
-        self.upstream.rotation.begin(&config, mapped, way, spec_schema::adapt_spec(seen));
+        self.upstream.rotation.begin(&config, mapped, way, schema::adapt_spec(seen));
         Ok(self.upstream.rotation.newest())
     }
 }

@@ -7,9 +7,12 @@
 //! nothing else, so shards of one capture do not overwrite each other. States in other layouts are
 //! for `takeover`. `binding` is the part of one binding, `kept` the form of what upstream wrote.
 
+pub mod acknowledged;
 mod apart;
 mod binding;
 mod kept;
+pub mod sharing;
+pub(super) mod takeover;
 
 use std::collections::BTreeMap;
 
@@ -19,8 +22,8 @@ use serde_json::value::RawValue;
 pub(super) use self::apart::shared_member;
 use self::binding::{BindingState, StoredBinding};
 use self::kept::{close, first, push_key, push_wrapped};
+use self::takeover::Foreign;
 use super::protocol::{StateUpdate, StoredState, Unnamed};
-use super::takeover::{self, Foreign};
 use crate::failure::{Code, Failure};
 
 /// The state of a capture, as far as this session's bindings go.

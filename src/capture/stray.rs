@@ -1,8 +1,8 @@
 //! Requests that come while a capture runs: acknowledgements are taken, the end of stdin is no stop,
 //! and anything else is a mistake.
 
-use super::acknowledged::StateFile;
 use super::requests::Requests;
+use super::state::acknowledged::StateFile;
 use crate::failure::{Code, Failure};
 use crate::flow::message::Request;
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::bindings::{resource, wrong};
-use super::meta;
+use super::collections::bindings::{resource, wrong};
+use super::collections::meta;
 use super::protocol::{DiscoveredStream, Resource, StreamId, UpstreamProtocol};
 use super::session::Session;
 use crate::failure::{Code, Failure};

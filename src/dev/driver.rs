@@ -9,8 +9,7 @@ use super::answers;
 use super::closed;
 use super::endpoint::Process;
 use super::task::Task;
-use crate::capture::shutdown::Shutdown;
-use crate::capture::supervisor::stopped;
+use crate::capture::processes::shutdown::{Shutdown, stopped};
 use crate::failure::{Code, Failure};
 use crate::flow::codec::CodecError;
 use crate::flow::message::{

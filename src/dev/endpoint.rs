@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::stderr::{self, LastLine};
-use crate::capture::supervisor::{describe_exit, die_with_us, process_id};
+use crate::capture::processes::supervisor::{describe_exit, die_with_us, process_id};
 use crate::env;
 use crate::failure::{Code, Failure};
 use crate::flow::codec::{Codec, CodecError};

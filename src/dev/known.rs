@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::airbyte::Airbyte;
+use crate::capture::config::secrets;
+use crate::capture::config::upstream::{Way, to_upstream_unchecked};
+use crate::capture::processes::shutdown::Shutdown;
 use crate::capture::protocol::{UpstreamProtocol, UpstreamSpec};
-use crate::capture::secrets;
-use crate::capture::shutdown::Shutdown;
-use crate::capture::upstream_config::{Way, to_upstream_unchecked};
 use crate::failure::Failure;
 use crate::flow::codec::Codec;
 use crate::oauth::spec::consent;

@@ -10,7 +10,7 @@ use super::output::Output;
 use super::preview::{self, PreviewOptions};
 use super::task::{Task, VERSION, json};
 use super::write_bindings;
-use crate::capture::shutdown::Shutdown;
+use crate::capture::processes::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::flow::message::{ApplyRequest, DiscoverRequest, Request, Response, Spec, SpecRequest};
 

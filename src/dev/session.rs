@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::driver::{Connector, Event};
 use super::preview::Run;
-use crate::capture::shutdown::{Shutdown, Stop};
+use crate::capture::processes::shutdown::{Shutdown, Stop};
 use crate::failure::{Code, Failure};
 use crate::flow::codec::CodecError;
 use crate::flow::message::{Captured, ConnectorState, Opened, Response};

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
 
+use crate::capture::config::secrets::tells_secret;
+use crate::capture::processes::supervisor::{Operation, Upstream};
 use crate::capture::protocol::{Invocation, UpstreamSpec};
-use crate::capture::secrets::tells_secret;
-use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::Failure;
 use crate::json::packed::Packed;
 

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::resource::{FULL_TABLE, INCREMENTAL, LOG_BASED};
+use crate::capture::processes::supervisor::{Operation, Upstream};
 use crate::capture::protocol::{Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, StreamId};
-use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
 use crate::json::pointer;

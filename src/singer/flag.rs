@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
+use crate::capture::processes::supervisor::{Operation, Upstream};
 use crate::capture::protocol::Invocation;
-use crate::capture::supervisor::{Operation, Upstream};
 use crate::failure::Failure;
 use crate::shim::definition::CatalogFlag;
 

@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Only these may start processes (`tokio::process` or `std::process::Command`).
-const SPAWNERS: &[&str] = &["capture/supervisor/", "capture/warden.rs", "dev/"];
+const SPAWNERS: &[&str] = &["capture/processes/supervisor/", "capture/processes/warden.rs", "dev/"];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {

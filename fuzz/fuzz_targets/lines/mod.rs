@@ -2,7 +2,7 @@
 //! and after a repair. What is taken for a record must be JSON.
 
 use flow_shim::capture::event::Event;
-use flow_shim::capture::parser::LineParser;
+use flow_shim::capture::input::parser::LineParser;
 use flow_shim::json::repair::repair;
 use serde_json::value::RawValue;
 

@@ -9,10 +9,10 @@ use super::text;
 use super::value::{self, Noticed};
 use super::wire::{Broken, Field, Wire};
 use crate::airbyte::message::DELETED_AT;
-use crate::capture::channel::{Frame, FrameReader};
+use crate::capture::documents::router::Router;
 use crate::capture::event::{LineError, Traits};
+use crate::capture::input::channel::{Frame, FrameReader};
 use crate::capture::protocol::Route;
-use crate::capture::router::Router;
 
 /// Reads messages.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use self::frame::Frames;
 use super::catalog::ConfiguredCatalog;
 use super::resource::{ResourceConfig, SyncMode};
-use crate::capture::channel::{ChannelPlan, Form, SOCKETS};
+use crate::capture::input::channel::{ChannelPlan, Form, SOCKETS};
 use crate::capture::protocol::{Argument, BoundStream, Route};
 use crate::shim::read::{DataChannel, ReadSection};
 

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::super::takeover;
+use super::takeover;
 use super::{CaptureState, Stored, unreadable};
 use crate::failure::{Code, Failure};
 

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::takeover;
 use super::kept::{Kept, close, first, push_key};
+use super::takeover;
 
 /// The state of one binding.
 #[derive(Debug, Default)]

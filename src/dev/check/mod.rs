@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use self::report::{Place, Report};
 use super::form::Form;
 use super::known::{self, Known};
-use crate::capture::shutdown::Shutdown;
+use crate::capture::processes::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::shim::baked::Baked;
 use crate::shim::definition::Definition;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Subject;
 use super::report::{Place, Report};
-use crate::capture::secrets;
+use crate::capture::config::secrets;
 
 /// Words in a value that say that it opens nothing, and the beginning of a template.
 const NO_SECRETS: &[&str] =

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::change::{Changes, Effect};
 use super::side::Side;
-use crate::capture::secrets::is_marked;
+use crate::capture::config::secrets::is_marked;
 use crate::dev::known::config_schema;
 use crate::json::schema::types::Types;
 use crate::json::{pointer, schema::types};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::capture::shutdown::Shutdown;
+use crate::capture::processes::shutdown::Shutdown;
 use crate::dev::flow_yaml::Catalog;
 use crate::dev::known::{self, Known};
 use crate::dev::task::Task;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::capture::secrets;
+use crate::capture::config::secrets;
 use crate::dev::checks::compile;
 use crate::dev::{sops, yaml};
 use crate::failure::{Code, Failure};

@@ -1,0 +1,259 @@
+//! Configs that upstream changes, as it does when a token is renewed: kept for this session, and
+//! handed to Flow for the next.
+//!
+//! What changed is merged into the user's config, encrypted, and logged as the event on which Flow
+//! stores it (flow-protocol.md, 4.3). A renewed token may be the only one that still works, so this
+//! happens before anything else is read, also when upstream fails, and to its end when a stop is
+//! asked for. How a change is heard of is left to the protocols and to `file`.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::secrets;
+use super::upstream::Way;
+use crate::log;
+
+/// Has a config encrypted: a body of JSON in, the service's answer out. It may take a while, so it
+/// runs on a thread of its own; the error says why it failed, without a word of the config.
+pub type Encrypt = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+
+/// What becomes of changed configs. Clones share it.
+#[derive(Clone, Default)]
+pub struct Rotation {
+    encrypt: Option<Encrypt>,
+    configs: Arc<Mutex<Configs>>,
+}
+
+#[derive(Default)]
+struct Configs {
+    /// The config schema as Flow knows it.
+    schema: Value,
+    /// The config as Flow gave it.
+    given: Value,
+    /// The user's config with all changes.
+    user: Value,
+    /// The same as upstream gets it.
+    upstream: Value,
+    /// How the one became the other.
+    way: Way,
+    /// A change that was heard of and is not worked on yet.
+    heard: Option<Box<RawValue>>,
+    /// Whether it was said that changes cannot be kept.
+    warned: bool,
+}
+
+impl fmt::Debug for Rotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rotation").field("encrypts", &self.encrypt.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Rotation {
+    /// One that has configs encrypted this way; with `None`, changes last as long as the process.
+    pub fn new(encrypt: Option<Encrypt>) -> Self {
+        Self { encrypt, configs: Arc::default() }
+    }
+
+    /// Takes a config that Flow gave, as the user knows it and as upstream gets it, with the schema
+    /// that Flow has of it. Changes that were made to this very config in this process are kept.
+    pub fn begin(&self, user: &Value, upstream: Value, way: Way, schema: Value) {
+        let mut configs = self.lock();
+        configs.schema = schema;
+        if configs.given != *user || configs.upstream.is_null() {
+            configs.given = user.clone();
+            configs.user = user.clone();
+            configs.upstream = upstream;
+            configs.way = way;
+        }
+    }
+
+    /// The config as upstream should get it now.
+    pub fn newest(&self) -> Value {
+        self.lock().upstream.clone()
+    }
+
+    /// Notes a whole new config, for [`settle`](Self::settle): where a line is heard of in the middle
+    /// of something.
+    pub fn note(&self, config: &RawValue) {
+        self.lock().heard = Some(config.to_owned());
+    }
+
+    /// Works on what was noted.
+    pub async fn settle(&self) {
+        let heard = self.lock().heard.take();
+        if let Some(config) = heard {
+            self.changed(config.get().as_bytes()).await;
+        }
+    }
+
+    /// Takes a whole config as upstream has it now. `false` where it is no config.
+    pub async fn changed(&self, config: &[u8]) -> bool {
+        let Ok(new @ Value::Object(_)) = serde_json::from_slice::<Value>(config) else { return false };
+        let Some(body) = self.merge(&new) else { return true };
+        match self.encrypt.clone() {
+            None => self.warn("ENCRYPTION_URL is not set"),
+            Some(encrypt) => {
+                let rotation = self.clone();
+                // The runtime waits for what was begun, so a stop does not lose the token.
+                let published = tokio::task::spawn_blocking(move || rotation.publish(&encrypt, &body));
+                if published.await.is_err() {
+                    self.warn("it could not be encrypted");
+                }
+            }
+        }
+        true
+    }
+
+    /// Keeps a config's secrets out of the log; nothing else becomes of it.
+    pub fn hide(&self, config: &[u8]) {
+        if let Ok(config) = serde_json::from_slice(config) {
+            secrets::hide(&self.lock().schema, &config);
+        }
+    }
+
+    /// Merges a change into the configs; what is to be encrypted, or `None` where nothing changed.
+    fn merge(&self, new: &Value) -> Option<String> {
+        let mut configs = self.lock();
+        secrets::hide(&configs.schema, new);
+        let Configs { user, upstream, way, .. } = &mut *configs;
+        let before = way.back(upstream, user);
+        apply(upstream, &change(upstream, new)?);
+        let after = way.back(upstream, user);
+        if let Some(change) = change(&before, &after) {
+            apply(user, &change);
+        }
+        if let Value::Object(user) = &mut configs.user {
+            user.shift_remove("sops");
+        }
+        Some(sorted(&json!({"config": configs.user, "schema": configs.schema})).to_string())
+    }
+
+    fn publish(&self, encrypt: &Encrypt, body: &str) {
+        match encrypt(body).and_then(|answer| self.encrypted(&answer)) {
+            Ok(config) => log::config_update(config),
+            Err(why) => self.warn(&why),
+        }
+    }
+
+    /// The answer of the encryption service, where it is an encrypted config.
+    fn encrypted(&self, answer: &str) -> Result<Value, String> {
+        let config: Value =
+            serde_json::from_str(answer).map_err(|_| "the encryption service answered no JSON".to_owned())?;
+        if !config["sops"].is_object() {
+            return Err("the encryption service answered a config without `sops`".to_owned());
+        }
+        let configs = self.lock();
+        let plain = secrets::marked(&configs.schema, &configs.user);
+        if secrets::marked(&configs.schema, &config).is_disjoint(&plain) {
+            Ok(config)
+        } else {
+            Err("the encryption service left a secret in plain text".to_owned())
+        }
+    }
+
+    fn warn(&self, why: &str) {
+        if !std::mem::replace(&mut self.lock().warned, true) {
+            tracing::warn!(
+                "upstream changed its config, as when a token is renewed, and the change cannot be stored: {why}; \
+                 it holds for this session, but the next may have to authenticate again"
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Configs> {
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The members of `new` that differ from `old`, at any depth; `None` where none does. What `new`
+/// lacks is no change: a source may tell only a part of its config.
+fn change(old: &Value, new: &Value) -> Option<Value> {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            let changed: Map<String, Value> = new
+                .iter()
+                .filter_map(|(name, new)| {
+                    let change = old.get(name).map_or_else(|| Some(new.clone()), |old| change(old, new))?;
+                    Some((name.clone(), change))
+                })
+                .collect();
+            (!changed.is_empty()).then_some(Value::Object(changed))
+        }
+        (old, new) => (old != new).then(|| new.clone()),
+    }
+}
+
+/// Sets what a change holds. A null is a value here, not a deletion.
+fn apply(config: &mut Value, change: &Value) {
+    match (config, change) {
+        (Value::Object(config), Value::Object(change)) => {
+            for (name, change) in change {
+                match config.get_mut(name) {
+                    Some(old) => apply(old, change),
+                    None => {
+                        config.insert(name.clone(), change.clone());
+                    }
+                }
+            }
+        }
+        (config, change) => *config = change.clone(),
+    }
+}
+
+/// With the members of all objects in the order of their names: Flow sorts them, and the encrypted
+/// config's checksum depends on the order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort_unstable();
+            names.into_iter().map(|name| (name.clone(), sorted(&members[name]))).collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_is_merged_and_encrypted_once() {
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let sink = bodies.clone();
+        let encrypt: Encrypt = Arc::new(move |body| {
+            sink.lock().expect("unpoisoned").push(body.to_owned());
+            Ok(r#"{"sops": {}}"#.to_owned())
+        });
+        let rotation = Rotation::new(Some(encrypt));
+        let given = json!({"z": {"token": "old-one", "kept": 1}, "a": [1]});
+        rotation.begin(&given, given.clone(), Way::default(), json!({"type": "object"}));
+        let new = br#"{"z": {"token": "new-one"}, "extra": null}"#;
+        assert!(rotation.changed(new).await);
+        assert!(rotation.changed(new).await);
+        assert!(!rotation.changed(b"half {").await);
+        let expected = r#"{"config":{"a":[1],"extra":null,"z":{"kept":1,"token":"new-one"}},"schema":{"type":"object"}}"#;
+        assert_eq!(*bodies.lock().expect("unpoisoned"), [expected]);
+        assert_eq!(rotation.newest(), json!({"z": {"token": "new-one", "kept": 1}, "a": [1], "extra": null}));
+        rotation.begin(&given, given.clone(), Way::default(), json!({}));
+        assert_eq!(rotation.newest()["z"]["token"], "new-one", "the same config again keeps the change");
+        rotation.begin(&json!({"b": 1}), json!({"b": 1}), Way::default(), json!({}));
+        assert_eq!(rotation.newest(), json!({"b": 1}));
+    }
+
+    #[test]
+    fn an_answer_with_a_secret_in_it_is_refused() {
+        let rotation = Rotation::default();
+        let config = json!({"password": "hunter2", "user": "hunter2"});
+        let schema = json!({"properties": {"password": {"secret": true}}});
+        rotation.begin(&config, config.clone(), Way::default(), schema);
+        assert!(rotation.encrypted(r#"{"password": "hunter2", "sops": {}}"#).is_err());
+        assert!(rotation.encrypted(r#"{"password_sops": "ENC", "user": "hunter2", "sops": {}}"#).is_ok());
+        assert!(rotation.encrypted(r#"{"password_sops": "ENC"}"#).is_err());
+        assert!(rotation.encrypted("hunter2").is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! From a record to a document: which binding it belongs to, and what of it has to change.
+
+pub mod document;
+pub mod oversized;
+pub(super) mod plan;
+pub mod router;
+pub(super) mod transform;

@@ -1,0 +1,172 @@
+//! Files of records: Singer's BATCH messages name files of one JSON object a line, most often
+//! gzipped whatever the message says (singer-protocol.md, 3.6).
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use serde_json::value::RawValue;
+
+use crate::capture::event::Traits;
+use crate::failure::{Code, Failure};
+use crate::json::envelope::{Envelopes, Part, Rule};
+
+/// The longest line of a file; memory holds one.
+const MAX_LINE: usize = 256 * 1024 * 1024;
+
+/// How much is read at once, of the file and of what it is unpacked to.
+const BUFFER: usize = 256 * 1024;
+
+/// The first bytes of a gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Places of what is wanted of a record.
+const META: u8 = 0;
+const DELETED: u8 = 1;
+
+/// The records of one file.
+pub struct Records {
+    path: PathBuf,
+    stream: String,
+    reader: Box<dyn BufRead>,
+    line: Vec<u8>,
+    number: u64,
+    envelopes: Envelopes,
+    deletion_marker: &'static str,
+}
+
+impl Records {
+    /// Opens a file of records of this stream. A member of the name of the marker that is not null says
+    /// that the row was deleted.
+    pub fn open(path: &Path, stream: &str, deletion_marker: &'static str) -> Result<Self, Failure> {
+        let failed = |error: &std::io::Error| {
+            let path = path.display();
+            Failure::new(
+                Code::BATCH_FILE,
+                format!("the batch file {path} of stream {stream:?} cannot be read: {error}"),
+            )
+        };
+        let mut file = File::open(path).map_err(|error| failed(&error))?;
+        let mut start = Vec::new();
+        file.by_ref().take(2).read_to_end(&mut start).map_err(|error| failed(&error))?;
+        file.rewind().map_err(|error| failed(&error))?;
+        let reader: Box<dyn BufRead> = if start == GZIP {
+            Box::new(BufReader::with_capacity(
+                BUFFER,
+                MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file)),
+            ))
+        } else {
+            Box::new(BufReader::with_capacity(BUFFER, file))
+        };
+        let rule = |name, place| Rule { of: Part::Message, name, is: Part::Value(place) };
+        let envelopes = Envelopes::new(&[rule("_meta", META), rule(deletion_marker, DELETED)]);
+        let (path, stream) = (path.to_owned(), stream.to_owned());
+        Ok(Self { path, stream, reader, line: Vec::new(), number: 0, envelopes, deletion_marker })
+    }
+
+    /// The next record's text, and what it has; blank lines are passed over.
+    pub fn next_record(&mut self) -> Result<Option<(&[u8], Traits)>, Failure> {
+        if !self.next_line()? {
+            return Ok(None);
+        }
+        let line = self.line.trim_ascii();
+        let ordinary = if line.starts_with(b"{") { self.envelopes.read(line) } else { None };
+        if let Some(parts) = ordinary {
+            return Ok(Some((line, Traits::noticed(&parts, META, DELETED))));
+        }
+        match serde_json::from_slice::<&RawValue>(line) {
+            Ok(record) if record.get().starts_with('{') => {
+                let record = record.get();
+                Ok(Some((record.as_bytes(), Traits::find(record, self.deletion_marker))))
+            }
+            Ok(_) => Err(self.damaged("it is no JSON object")),
+            Err(error) => {
+                Err(self.damaged(&format!("{:?} error at column {}", error.classify(), error.column())))
+            }
+        }
+    }
+
+    /// Reads the next line that is not blank; `false` at the end.
+    fn next_line(&mut self) -> Result<bool, Failure> {
+        loop {
+            self.line.clear();
+            self.number += 1;
+            let limit = u64::try_from(MAX_LINE + 1).unwrap_or(u64::MAX);
+            let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut self.line);
+            match read {
+                Err(error) => return Err(self.damaged(&error.to_string())),
+                Ok(0) => return Ok(false),
+                Ok(read) if read > MAX_LINE => {
+                    return Err(self.damaged("it is longer than 256 MiB"));
+                }
+                Ok(_) if self.line.trim_ascii().is_empty() => {}
+                Ok(_) => return Ok(true),
+            }
+        }
+    }
+
+    /// Removes the file: the tap leaves that to its consumer.
+    pub fn remove(self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!("the batch file {} cannot be removed: {error}", self.path.display());
+        }
+    }
+
+    fn damaged(&self, cause: &str) -> Failure {
+        let (path, stream, number) = (self.path.display(), &self.stream, self.number);
+        Failure::new(
+            Code::BATCH_FILE,
+            format!("line {number} of the batch file {path} of stream {stream:?} cannot be read: {cause}"),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn records(content: &[u8]) -> Result<Vec<String>, Failure> {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(content).expect("written");
+        let mut records = Records::open(file.path(), "users", "_sdc_deleted_at")?;
+        let mut found = Vec::new();
+        while let Some((record, traits)) = records.next_record()? {
+            let record = std::str::from_utf8(record).expect("UTF-8");
+            let found_slowly = Traits::find(record, "_sdc_deleted_at");
+            assert_eq!((traits.meta, traits.deleted), (found_slowly.meta, found_slowly.deleted));
+            found.push(record.to_owned());
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn plain_and_gzipped_files_are_read() {
+        let text = b"{\"id\":1}\n\n{\"id\":2}";
+        assert_eq!(records(text).expect("records"), ["{\"id\":1}", "{\"id\":2}"]);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text).expect("compressed");
+        assert_eq!(records(&gzip.finish().expect("finished")).expect("records").len(), 2);
+    }
+
+    #[test]
+    fn what_a_record_has_is_found_in_every_form() {
+        let text = br#"{"_meta":{"a":1},"x":[1]}
+ {"_sdc_deleted_at":"x","b":"\ud83d\ude00"}
+{"_sdc_deleted_at":null,"c":{"_meta":1}}
+{"\u005fmeta":1,	"d":1}
+{"e":1,"e":2}
+"#;
+        assert_eq!(records(text).expect("records").len(), 5);
+    }
+
+    #[test]
+    fn a_damaged_line_is_named() {
+        let failure = records(b"{\"id\":1}\n{\"id\":").expect_err("damaged");
+        assert!(failure.message.starts_with("line 2 of the batch file"), "{failure}");
+        assert!(records(b"[1]").is_err());
+        assert!(records(&[0x1f, 0x8b, 0, 0]).is_err());
+    }
+}

@@ -1,0 +1,229 @@
+//! Hot path: the thread of one socket. It reads, cuts, makes the text of records, and passes on
+//! buffers that the pump gives back.
+
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::input::{Input, Uncut};
+use super::{Batch, End, Frame, FrameReader, Item};
+use crate::capture::documents::router::Router;
+use crate::capture::event::{Event, LineError};
+use crate::capture::input::parser::{LineParser, is_half, stream_of};
+use crate::capture::processes::pulse::{Pulse, Sign};
+
+/// A batch of so much text is passed on.
+const FULL: usize = 256 * 1024;
+/// A batch that one huge record has made larger than this is not used again.
+const KEEP: usize = 2 * 1024 * 1024;
+/// So much of a message that cannot be read is looked at for the name of its stream.
+const TELLING: usize = 64 * 1024;
+
+/// What reads the messages of one socket.
+pub(super) enum Reader {
+    Lines(Box<(LineParser, Router)>),
+    Frames(Box<dyn FrameReader>),
+}
+
+/// One socket.
+pub(super) struct Socket {
+    pub(super) number: usize,
+    pub(super) reader: Reader,
+    /// The largest message, in bytes.
+    pub(super) limit: usize,
+    pub(super) batches: mpsc::Sender<Batch>,
+    /// Batches to be used again.
+    pub(super) used: std::sync::mpsc::Receiver<Batch>,
+    pub(super) pulse: Arc<Pulse>,
+}
+
+/// What goes on with a socket.
+struct Reading {
+    socket: Socket,
+    input: Input,
+    batch: Batch,
+    /// Whether anything has come.
+    begun: bool,
+    /// The part of which the last record of the batch is.
+    last: Option<(usize, String)>,
+}
+
+/// Nobody takes batches any more.
+struct Stopped;
+
+impl Socket {
+    /// Reads to the end of the socket.
+    pub(super) fn read(self, mut stream: UnixStream) {
+        let input = Input::new(self.limit);
+        let batch = Batch { socket: self.number, ..Batch::default() };
+        let mut reading = Reading { socket: self, input, batch, begun: false, last: None };
+        let end = reading.read(&mut stream);
+        if let Ok(end) = end {
+            reading.batch.end = Some(end);
+            // Where nobody takes it, nobody wants to know.
+            let _ = reading.pass_on();
+        }
+    }
+}
+
+impl Reading {
+    fn read(&mut self, stream: &mut UnixStream) -> Result<End, Stopped> {
+        loop {
+            match self.input.fill(stream) {
+                Ok(0) => return Ok(self.rest()),
+                Ok(_) => {
+                    self.begun = true;
+                    self.socket.pulse.sign(Sign::Channel);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // Upstream ended before it took the connection, unless it has sent something.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    return Ok(if self.begun { End::Half(self.stream_of_rest()) } else { End::Whole });
+                }
+                Err(error) => return Ok(End::Unreadable(error)),
+            }
+            if let Some(end) = self.cut()? {
+                return Ok(end);
+            }
+            if !self.batch.items.is_empty() {
+                self.pass_on()?;
+            }
+        }
+    }
+
+    /// Takes all whole messages that were read; `Some` where one of them is the end.
+    fn cut(&mut self) -> Result<Option<End>, Stopped> {
+        loop {
+            let message = match &self.socket.reader {
+                Reader::Lines(..) => self.input.line(),
+                Reader::Frames(_) => self.input.frame(),
+            };
+            let taken = match message {
+                Ok(Some(message)) => self.take(message),
+                Ok(None) => return Ok(None),
+                Err(Uncut::TooLong) => return Ok(Some(End::TooLong(self.stream_of_rest()))),
+                Err(Uncut::NoLength) => {
+                    let cause = "the length of a message is none".to_owned();
+                    return Ok(Some(End::Damaged(LineError::Damaged {
+                        kind: "framed",
+                        stream: None,
+                        cause,
+                    })));
+                }
+            };
+            if let Err(error) = taken {
+                return Ok(Some(End::Damaged(error)));
+            }
+            if self.batch.bytes.len() >= FULL {
+                self.pass_on()?;
+            }
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, message: Range<usize>) -> Result<(), LineError> {
+        match &mut self.socket.reader {
+            Reader::Lines(reader) => {
+                let (parser, router) = &mut **reader;
+                let line = self.input.message(message.clone());
+                // What is no ordinary record is read once more by the pump, which knows what to do.
+                if let Ok(Event::Record(record)) = parser.parse(line)
+                    && let Some(stream) = router.find(record.namespace.as_deref(), &record.stream)
+                {
+                    let partition = record.partition.as_deref().unwrap_or_default();
+                    self.batch.enter(&mut self.last, stream, partition);
+                    // Its text is a part of the line.
+                    let from = record.data.as_ptr().addr() - line.as_ptr().addr() + message.start;
+                    let text = from..from + record.data.len();
+                    self.batch.items.push(Item::Record { text, traits: record.traits });
+                } else if !line.is_empty() {
+                    self.batch.items.push(Item::Line(message));
+                }
+            }
+            Reader::Frames(reader) => {
+                let start = self.batch.bytes.len();
+                let frame = reader.read(self.input.message(message), &mut self.batch.bytes)?;
+                let text = start..self.batch.bytes.len();
+                match frame {
+                    Frame::Record { stream, partition, traits } => {
+                        self.batch.enter(&mut self.last, stream, partition);
+                        self.batch.items.push(Item::Record { text, traits });
+                    }
+                    Frame::Line => self.batch.items.push(Item::Line(text)),
+                    Frame::Unbound(stream) => self.batch.items.push(Item::Unbound(stream.to_owned())),
+                    Frame::Nothing => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes the batch on. Waits while two of them are under way.
+    fn pass_on(&mut self) -> Result<(), Stopped> {
+        let mut next = self.socket.used.try_recv().unwrap_or_default();
+        next.items.clear();
+        next.repaired = 0;
+        next.socket = self.socket.number;
+        self.last = None;
+        match &mut self.socket.reader {
+            Reader::Lines(..) => self.batch.bytes = self.input.exchange(std::mem::take(&mut next.bytes)),
+            Reader::Frames(reader) => {
+                if next.bytes.capacity() > KEEP {
+                    next.bytes = Vec::new();
+                }
+                next.bytes.clear();
+                self.batch.repaired = reader.take_repaired();
+            }
+        }
+        let batch = std::mem::replace(&mut self.batch, next);
+        self.socket.batches.blocking_send(batch).map_err(|_| Stopped)
+    }
+
+    /// The end of the socket: what is not whole is half a message, or a line that lacks its newline.
+    fn rest(&mut self) -> End {
+        if self.input.is_empty() {
+            return End::Whole;
+        }
+        let framed = matches!(self.socket.reader, Reader::Frames(_));
+        if framed || is_half(self.input.rest(framed)) {
+            return End::Half(self.stream_of_rest());
+        }
+        let line = self.input.take_rest();
+        self.batch.items.push(Item::Line(line));
+        End::Whole
+    }
+
+    fn stream_of_rest(&self) -> Option<String> {
+        let beginning = |rest: &[u8]| rest.len().min(TELLING);
+        match &self.socket.reader {
+            Reader::Lines(..) => {
+                let rest = self.input.rest(false);
+                stream_of(&rest[..beginning(rest)])
+            }
+            Reader::Frames(reader) => {
+                let rest = self.input.rest(true);
+                reader.stream_of(&rest[..beginning(rest)])
+            }
+        }
+    }
+}
+
+impl Batch {
+    /// Says which part of which stream the next record is of, where that is another one.
+    #[inline]
+    fn enter(&mut self, last: &mut Option<(usize, String)>, stream: usize, partition: &str) {
+        if last.as_ref().is_some_and(|(of, name)| *of == stream && name == partition) {
+            return;
+        }
+        *last = Some((stream, partition.to_owned()));
+        self.items.push(Item::Partition { stream, partition: partition.to_owned() });
+    }
+
+    /// Which socket it is of.
+    pub(super) fn socket(&self) -> usize {
+        self.socket
+    }
+}

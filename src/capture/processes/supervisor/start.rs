@@ -1,0 +1,174 @@
+//! Spawns upstream: files first, then the process.
+
+use std::ffi::OsString;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::process::{Child, Command};
+
+use super::Running;
+use crate::capture::config::file::ConfigFile;
+use crate::capture::config::rotation::Rotation;
+use crate::capture::input::pipe::Pipe;
+use crate::capture::processes::children;
+use crate::capture::processes::memory::Memory;
+use crate::capture::processes::pulse::{Pulse, Watched};
+use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::processes::stderr::{self, LevelOf};
+use crate::capture::processes::tree::Tree;
+use crate::capture::processes::warden;
+use crate::capture::processes::workdir::Workdir;
+use crate::capture::protocol::{Argument, Invocation};
+use crate::env;
+use crate::failure::{Code, Failure};
+use crate::shim::command::CommandLine;
+use crate::shim::definition::Timeouts;
+
+/// How upstream is run: the command, its environment and its limits.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Program and first arguments.
+    pub command: CommandLine,
+    /// Variables to set, or with `None` to remove.
+    pub environment: Vec<(String, Option<String>)>,
+    /// Time limits; `None` switches every one off.
+    pub timeouts: Option<Timeouts>,
+    /// How long a read may show no sign of life; `None` for ever.
+    pub idle_timeout: Option<Duration>,
+    /// The wish to stop.
+    pub shutdown: Shutdown,
+    /// How the protocol recognises levels on stderr.
+    pub level_of: LevelOf,
+    /// What becomes of a config that upstream changes.
+    pub rotation: Rotation,
+}
+
+impl Upstream {
+    /// Starts upstream.
+    pub fn start(&self, invocation: &Invocation) -> Result<Running, Failure> {
+        let workdir = Workdir::new(&invocation.files)?;
+        let program = self.command.program().to_owned();
+        let mark = next_mark();
+        let memory = Memory::now();
+        let mut command = self.command(invocation, &workdir, &memory)?;
+        command.env(children::MARK, &mark);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        die_with_us(&mut command);
+        warden::ensure();
+        let mut child = command.spawn().map_err(|error| {
+            Failure::new(Code::UPSTREAM_NOT_STARTED, format!("{program:?} cannot be started: {error}"))
+        })?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (Some(root), Some(stdout), Some(stderr)) = (process_id(&child), stdout, stderr) else {
+            return Err(Failure::new(Code::BUG, "upstream was started without pipes"));
+        };
+        children::await_exit_of(root);
+        sacrifice(root);
+        let stdout = stdout.into_owned_fd().and_then(Pipe::new).map_err(|error| {
+            Failure::new(Code::PIPES, format!("upstream's output cannot be read: {error}"))
+        })?;
+        let pulse = Arc::new(Pulse::new());
+        let tail = tokio::spawn(stderr::drain(Watched::log(stderr, pulse.clone()), self.level_of));
+        let config = ConfigFile::watch(workdir.file("config.json"), self.rotation.clone());
+        Ok(Running {
+            program,
+            child,
+            tree: Tree::of(root, mark),
+            stdout: Watched::output(stdout, pulse.clone()),
+            pulse,
+            memory,
+            tail,
+            grace: self.grace(),
+            shutdown: self.shutdown.clone(),
+            rotation: self.rotation.clone(),
+            config,
+            workdir,
+        })
+    }
+
+    fn command(
+        &self,
+        invocation: &Invocation,
+        workdir: &Workdir,
+        memory: &Memory,
+    ) -> Result<Command, Failure> {
+        let mut command = Command::new(self.command.find()?);
+        command.args(self.command.arguments());
+        for argument in &invocation.arguments {
+            match argument {
+                Argument::Text(text) => command.arg(text),
+                Argument::File(name) => command.arg(workdir.file(name)),
+            };
+        }
+        command.envs(hints(memory));
+        command.envs(self.command.environment());
+        for (name, value) in &self.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        for (name, pieces) in &invocation.variables {
+            let mut value = OsString::new();
+            for piece in pieces {
+                match piece {
+                    Argument::Text(text) => value.push(text),
+                    Argument::File(name) => value.push(workdir.file(name)),
+                }
+            }
+            command.env(name, value);
+        }
+        Ok(command)
+    }
+
+    fn grace(&self) -> Duration {
+        self.timeouts.as_ref().map_or(Timeouts::default().stop, |timeouts| timeouts.stop)
+    }
+}
+
+/// Variables that upstream gets where nothing sets them.
+fn hints(memory: &Memory) -> impl Iterator<Item = (&'static str, &'static str)> {
+    // A Python that is aborted prints the stack of each thread first.
+    let stacks = (!env::is_set(env::PYTHONFAULTHANDLER)).then_some((env::PYTHONFAULTHANDLER, "1"));
+    let limited = memory.limit().is_some();
+    // A JVM takes a quarter of the container by itself, and fails slowly when that is full.
+    let java = limited && !env::JAVA.iter().any(|name| env::is_set(name));
+    let java =
+        java.then_some((env::JAVA_TOOL_OPTIONS, "-XX:MaxRAMPercentage=70 -XX:+ExitOnOutOfMemoryError"));
+    // The default is eight for each processor of the machine, and each holds what threads have freed.
+    let arenas = limited && !env::is_set(env::MALLOC_ARENA_MAX);
+    let arenas = arenas.then_some((env::MALLOC_ARENA_MAX, "2"));
+    [stacks, java, arenas].into_iter().flatten()
+}
+
+/// When memory runs out, the kernel is to kill upstream, so that we are there to say it.
+fn sacrifice(upstream: Pid) {
+    // Where it may not be set, the larger of the two is killed, which is hardly ever ours.
+    let _ = std::fs::write(format!("/proc/{}/oom_score_adj", upstream.as_raw_nonzero()), "500");
+}
+
+/// The process of a child; `None` once it has been reaped.
+pub fn process_id(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
+
+/// A mark that no other run has.
+fn next_mark() -> String {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    format!("{}.{}", children::session(), RUNS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Has the kernel kill upstream when our process dies, even by SIGKILL.
+#[expect(unsafe_code, reason = "the only way to run code between fork and exec")]
+pub fn die_with_us(command: &mut Command) {
+    // SAFETY: prctl is async-signal-safe, and the closure touches no memory of the parent.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)
+        });
+    }
+}

@@ -1,0 +1,150 @@
+//! The private folder in which upstream finds its config, catalog and state.
+//!
+//! Mode 0700 with files of mode 0600, on a memory file system where there is one, gone when the
+//! value is dropped. Config never reaches upstream any other way (design: security).
+//!
+//! A folder is locked for as long as its process lives, so one that can be locked was abandoned, by
+//! an end that ran no destructor; whoever comes next removes it.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+use super::children;
+use crate::capture::protocol::PrivateFile;
+use crate::failure::{Code, Failure};
+
+/// The memory file system of Linux.
+const MEMORY: &str = "/dev/shm";
+/// What the names of all private folders begin with.
+const PREFIX: &str = "flow-shim-";
+
+/// A private folder.
+#[derive(Debug)]
+pub struct Workdir {
+    folder: TempDir,
+    /// The kernel gives the lock up when our process ends, however it does.
+    _lock: File,
+}
+
+impl Workdir {
+    /// Makes a folder and writes the files into it.
+    pub fn new(files: &[PrivateFile]) -> Result<Self, Failure> {
+        let made = Self::make().and_then(|made| made.map_or_else(Self::make, |made| Ok(Some(made))));
+        let workdir = made
+            .and_then(|made| made.ok_or_else(|| std::io::Error::other("it was removed at once")))
+            .map_err(|error| failed("a private folder cannot be made", &error))?;
+        for file in files {
+            workdir.write(file)?;
+        }
+        Ok(workdir)
+    }
+
+    /// A locked folder; `None` where somebody took it for an abandoned one before it was locked.
+    fn make() -> std::io::Result<Option<Self>> {
+        let prefix = format!("{PREFIX}{}-", children::session());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).permissions(Permissions::from_mode(0o700));
+        let folder = builder.tempdir_in(MEMORY).or_else(|_| builder.tempdir())?;
+        let Ok(lock) = File::open(folder.path()) else { return Ok(None) };
+        flock(&lock, FlockOperation::LockExclusive)?;
+        let held = folder.path().exists();
+        Ok(held.then_some(Self { folder, _lock: lock }))
+    }
+
+    /// Where the file of this name is.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, file: &PrivateFile) -> Result<(), Failure> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.file(file.name))
+            .and_then(|mut open| open.write_all(&file.content))
+            .map_err(|error| failed(&format!("{} cannot be written for upstream", file.name), &error))
+    }
+}
+
+/// Removes private folders whose process has ended. Whether one of `session` is still held.
+pub fn remove_abandoned(session: &str) -> bool {
+    let ours = format!("{PREFIX}{session}-");
+    let places = [PathBuf::from(MEMORY), std::env::temp_dir()];
+    let entries = places.iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().flatten();
+    let mut held = false;
+    for entry in entries {
+        let name = entry.file_name();
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        held |= !remove_if_abandoned(&entry.path()) && name.starts_with(&ours);
+    }
+    held
+}
+
+/// Whether it is gone, or was never one of ours.
+fn remove_if_abandoned(folder: &Path) -> bool {
+    let Ok(metadata) = folder.symlink_metadata() else { return true };
+    let private = metadata.is_dir() && metadata.mode() & 0o777 == 0o700;
+    if !private || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return true;
+    }
+    let Ok(lock) = File::open(folder) else { return true };
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && std::fs::remove_dir_all(folder).is_ok()
+}
+
+/// Replaces a file of the folder by one with this content; whoever reads it sees one or the other.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let new = path.with_extension("new");
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut open| open.write_all(content))
+        .and_then(|()| std::fs::rename(&new, path))
+        .map_err(|error| failed("what Flow has acknowledged cannot be written for upstream", &error))
+}
+
+fn failed(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Code::TEMPORARY_FILES,
+        format!("{what}: {error}; is the temporary folder writable, and not full?"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_private_and_go_with_the_folder() {
+        let file = PrivateFile { name: "config.json", content: b"{}".to_vec() };
+        let workdir = Workdir::new(&[file]).expect("a folder");
+        let path = workdir.file("config.json");
+        let mode = |path: &Path| path.metadata().expect("it exists").permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(workdir.folder.path()), 0o700);
+        drop(workdir);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_an_abandoned_folder_is_removed() {
+        let held =
+            Workdir::new(&[PrivateFile { name: "config.json", content: b"{}".to_vec() }]).expect("a folder");
+        let mut builder = tempfile::Builder::new();
+        let name = format!("{PREFIX}1-1-");
+        builder.prefix(&name).permissions(Permissions::from_mode(0o700));
+        let abandoned = builder.tempdir().expect("a folder").keep();
+        std::fs::write(abandoned.join("config.json"), "{}").expect("written");
+        assert!(remove_abandoned(children::session()), "ours is held");
+        assert!(held.file("config.json").exists());
+        assert!(!abandoned.exists());
+    }
+}

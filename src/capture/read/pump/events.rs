@@ -1,0 +1,176 @@
+//! What a line asks for: messages that are no documents, and lines that are no messages.
+
+use std::collections::BTreeMap;
+
+use super::{Next, Pump};
+use crate::capture::event::{ErrorReport, Estimate, Event, LineError, StreamStatus};
+use crate::capture::input::glued;
+use crate::capture::input::lines::TooLong;
+use crate::capture::input::parser::stream_of;
+use crate::capture::protocol::UpstreamProtocol;
+use crate::failure::{Code, Failure};
+use crate::json::repair;
+use crate::log::{self, Level};
+
+/// So much of a line that is too long is looked at for the name of its stream.
+const TELLING: usize = 64 * 1024;
+/// How many unknown message types are remembered, to name each of them once.
+const NAMED: usize = 1_000;
+
+impl<P: UpstreamProtocol> Pump<'_, P> {
+    pub(super) fn line(&mut self, line: &[u8]) -> Result<Next, Failure> {
+        match self.parser.parse(line) {
+            Ok(event) => self.event(event),
+            Err(error) => self.odd_line(line, error),
+        }
+    }
+
+    /// A line that is no message as it stands: perhaps once it is repaired, or taken apart.
+    fn odd_line(&mut self, line: &[u8], error: LineError) -> Result<Next, Failure> {
+        let repaired = repair::repair(line);
+        if let Some(repaired) = &repaired
+            && let Ok(event) = self.parser.parse(repaired)
+        {
+            self.seen.repaired_lines += 1;
+            return self.event(event);
+        }
+        let text = repaired.as_deref().unwrap_or(line);
+        match glued::parts(text) {
+            Some(parts) => Ok(Next::Parts(parts.into_iter().map(<[u8]>::to_vec).collect())),
+            None => stray(line, error),
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) -> Result<Next, Failure> {
+        match event {
+            Event::Record(record) => self.record(&record)?,
+            Event::State(state) => {
+                let update =
+                    self.protocol.split_state(state, self.streams).map_err(|error| damaged(&error))?;
+                return self.take_state(update);
+            }
+            Event::EndMark(stream) => {
+                if let Some(stream) = self.router.find(None, &stream) {
+                    self.seen.end_marks[stream] = self.counts.records(stream) > 0;
+                }
+            }
+            Event::Schema(stream, schema) => {
+                let stream = self.router.find(None, &stream);
+                if let Some(schema) = stream.and_then(|stream| self.sourced.printed(stream, schema)) {
+                    return Ok(Next::Schema(schema));
+                }
+            }
+            Event::Batch(batch) => return Ok(Next::Batch(batch)),
+            Event::Log(line) => log::upstream(line.level, &line.message, line.fields),
+            Event::Error(report) => self.error(*report),
+            Event::Status(status) => self.status(&status),
+            Event::Estimate(estimate) => self.estimate(&estimate),
+            Event::ConfigUpdate(config) => {
+                self.rotation.note(config);
+                return Ok(Next::ConfigUpdate);
+            }
+            Event::Unknown(kind) => {
+                count_type(&mut self.seen.unknown_types, &kind);
+            }
+            Event::Answer(_) | Event::Ignored => {}
+        }
+        Ok(Next::Line)
+    }
+
+    fn status(&mut self, status: &StreamStatus<'_>) {
+        self.pulse.status(&status.stream, status.status);
+        match self.router.find(status.namespace.as_deref(), &status.stream) {
+            // Through sockets, an older status may come after a newer one, and each comes twice.
+            Some(stream) if self.partitions.is_some() && self.seen.is_settled(stream, status.status) => {}
+            Some(stream) => {
+                self.seen.statuses[stream] = Some(status.status);
+                self.standing.status(stream, &self.streams[stream].id, status.status);
+            }
+            None => self.counts.dropped(&status.stream),
+        }
+    }
+
+    fn estimate(&mut self, estimate: &Estimate<'_>) {
+        let name = estimate.stream.as_deref();
+        let found = name.map(|name| self.router.find(estimate.namespace.as_deref(), name));
+        if found != Some(None) {
+            self.progress.estimate(found.flatten(), estimate.estimated);
+        }
+    }
+
+    /// Keeps the first report of each stream: the last one only says that something failed
+    /// (airbyte-protocol.md, 5.4).
+    fn error(&mut self, report: ErrorReport) {
+        log::upstream(Level::Error, &report.message, report.fields());
+        if !self.seen.errors.iter().any(|seen| seen.stream == report.stream) {
+            self.seen.errors.push(report);
+        }
+    }
+
+    /// The failure of an output that ends in half a message.
+    pub(super) fn half(&mut self, line: &[u8]) -> Failure {
+        match self.parser.parse(line) {
+            Err(error @ LineError::Damaged { .. }) => damaged(&error),
+            _ => Failure::new(
+                Code::DAMAGED_MESSAGE,
+                "upstream's output ends in half a message, so upstream was not done; nothing after the last \
+                 checkpoint is kept, so that no data is lost",
+            )
+            .or_with("stream", stream_of(line)),
+        }
+    }
+
+    /// The failure of a line that was given up while it grew; `line` is what there is of it.
+    pub(super) fn too_long(&mut self, error: &TooLong, line: &[u8]) -> Failure {
+        if let Err(LineError::Damaged { stream: Some(stream), .. }) =
+            self.parser.parse(&line[..line.len().min(TELLING)])
+        {
+            return self.limit.failure(&stream, &format!("more than {} bytes", self.limit.bytes));
+        }
+        let near =
+            self.last_stream().map(|stream| format!("; the last record before it was of stream {stream:?}"));
+        Failure::new(
+            Code::RECORD_TOO_LARGE,
+            format!("{error}, and read.maxRecordBytes is {}{}", self.limit.bytes, near.unwrap_or_default()),
+        )
+    }
+}
+
+/// A line that is no message goes to the log; one that held data ends the read.
+fn stray(line: &[u8], error: LineError) -> Result<Next, Failure> {
+    match error {
+        LineError::NotAMessage => {
+            let text = String::from_utf8_lossy(line);
+            let text = text.trim_end();
+            if !text.is_empty() {
+                log::upstream(Level::Info, text, serde_json::Map::new());
+            }
+            Ok(Next::Line)
+        }
+        LineError::Damaged { .. } => Err(damaged(&error)),
+    }
+}
+
+pub(super) fn damaged(error: &LineError) -> Failure {
+    let stream = match error {
+        LineError::Damaged { stream, .. } => stream.as_deref(),
+        LineError::NotAMessage => None,
+    };
+    let failure = Failure::new(
+        Code::DAMAGED_MESSAGE,
+        format!(
+            "upstream printed {error}; nothing after the last checkpoint is kept, so that no data is lost"
+        ),
+    );
+    failure.or_with("stream", stream)
+}
+
+/// Counts, and names a type when it is seen first.
+fn count_type(seen: &mut BTreeMap<String, u64>, name: &str) {
+    if let Some(times) = seen.get_mut(name) {
+        *times += 1;
+    } else if seen.len() < NAMED {
+        tracing::warn!(name, "upstream printed a message of a type that nobody knows; it is left out");
+        seen.insert(name.to_owned(), 1);
+    }
+}

@@ -1,0 +1,87 @@
+//! Hot path: records become documents, states become ours.
+
+use super::Pump;
+use crate::capture::event::{Batch, Record, Traits};
+use crate::capture::input::batch;
+use crate::capture::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
+use crate::failure::Failure;
+
+impl<P: UpstreamProtocol> Pump<'_, P> {
+    pub(super) fn record(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        let Some(stream) = self.router.find(record.namespace.as_deref(), &record.stream) else {
+            self.counts.dropped_record(&record.stream);
+            return Ok(());
+        };
+        self.document(stream, record.data, record.traits)?;
+        if self.partitions.is_some() {
+            self.lone_record(stream, record.partition.as_deref());
+        }
+        Ok(())
+    }
+
+    pub(super) fn document(&mut self, stream: usize, record: &[u8], traits: Traits) -> Result<(), Failure> {
+        if record.len() > self.limit.bytes {
+            let BoundStream { id, key, .. } = &self.streams[stream];
+            let record = self.limit.cut_down(&id.to_string(), record, key)?;
+            let traits = Traits::find(&record, self.protocol.deletion_marker());
+            self.write(stream, record.as_bytes(), traits);
+        } else {
+            self.write(stream, record, traits);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, stream: usize, record: &[u8], traits: Traits) {
+        self.counts.record(stream, record.len());
+        self.seen.end_marks[stream] = false;
+        let record = match &mut self.transforms[stream] {
+            Some(transform) => transform.apply(record, self.parser.spots(traits)),
+            None => record,
+        };
+        let written = self.refreshes.write(stream, record, traits, &mut self.documents, self.writer);
+        self.seen.wrote(written);
+        if written > 0 && self.refreshes.is_silent(stream) {
+            self.cadence.written(written, record.len());
+        }
+    }
+
+    /// Takes over a state. A row id is kept with the state of its own stream alone: after a restart
+    /// from an older state the rows behind it come again, and get the same row ids again.
+    pub(super) fn state(&mut self, mut update: StateUpdate) -> Result<(), Failure> {
+        self.sharing.judge(self.protocol, &mut update)?;
+        for stream in &update.unbound {
+            self.counts.dropped(stream);
+        }
+        self.counts.state(&update, self.streams);
+        for (stream, upstream) in &update.streams {
+            let Some(upstream) = upstream else { continue };
+            if self.state.upstream(*stream).is_some_and(|old| old.get() == upstream.get())
+                && self.refreshes.is_full_refresh(*stream)
+            {
+                continue;
+            }
+            let kind = self.protocol.refresh_state(&self.streams[*stream], upstream);
+            let written = self.refreshes.state(*stream, kind, self.state, self.writer);
+            self.seen.wrote(written);
+        }
+        self.state.update(update);
+        Ok(())
+    }
+
+    pub(super) async fn batch(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let stream = self.router.find(None, &batch.stream);
+        for file in &batch.files {
+            let Some(stream) = stream else {
+                self.counts.dropped(&batch.stream);
+                continue;
+            };
+            let mut records = batch::Records::open(file, &batch.stream, self.protocol.deletion_marker())?;
+            while let Some((record, traits)) = records.next_record()? {
+                self.document(stream, record, traits)?;
+                self.after_record().await?;
+            }
+            records.remove();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! What a read leaves behind besides documents, for `outcome` and `closing` to judge.
+
+use std::collections::BTreeMap;
+
+use crate::capture::event::{ErrorReport, Status};
+use crate::failure::Failure;
+
+/// What a read left behind besides documents.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The first failure that upstream reported of each stream, and of the run.
+    pub errors: Vec<ErrorReport>,
+    /// Where each stream stands, by position; `None` where upstream never said.
+    pub statuses: Vec<Option<Status>>,
+    /// Which streams upstream has said to be whole by an end mark, by position.
+    pub end_marks: Vec<bool>,
+    /// Documents since the last checkpoint.
+    pub uncommitted: u64,
+    /// Whether Flow was told of a complete refresh that no checkpoint has followed yet.
+    pub completed: bool,
+    /// All documents.
+    pub documents: u64,
+    /// Checkpoints that were written since upstream began to be read.
+    pub checkpoints: u64,
+    /// The stream of the last record, once the read has ended; `None` where there was none.
+    pub last_stream: Option<String>,
+    /// Messages of types that nobody knows, by type.
+    pub unknown_types: BTreeMap<String, u64>,
+    /// What half a message at the end of the output means, if nothing explains it.
+    pub half: Option<Failure>,
+    /// Streams whose states waited for records that never came, by position, and what that means.
+    pub short: Option<(Vec<usize>, Failure)>,
+    /// Lines that were made valid before they were read.
+    pub repaired_lines: u64,
+}
+
+impl Seen {
+    /// Nothing yet, of this many streams.
+    pub(super) fn nothing(streams: usize) -> Self {
+        Self { statuses: vec![None; streams], end_marks: vec![false; streams], ..Self::default() }
+    }
+
+    /// Whether this status of a stream is known, or an older one than what is known.
+    pub(super) fn is_settled(&self, stream: usize, status: Status) -> bool {
+        let ended = |status| matches!(status, Status::Complete | Status::Incomplete);
+        self.statuses[stream].is_some_and(|known| known == status || ended(known) && !ended(status))
+    }
+
+    /// Documents were written.
+    pub(super) fn wrote(&mut self, documents: u64) {
+        self.documents += documents;
+        self.uncommitted += documents;
+    }
+}
