@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use crate::airbyte::Airbyte;
 use crate::capture::config::rotation::{Encrypt, Rotation};
 use crate::capture::discover;
-use crate::capture::processes::children;
+use crate::capture::processes::claim;
 use crate::capture::processes::shutdown::Shutdown;
 use crate::capture::processes::supervisor::{Operation, Upstream};
 use crate::capture::protocol::{DiscoveredStream, Invocation, UpstreamProtocol, UpstreamSpec};
@@ -46,7 +46,7 @@ pub async fn run(
     input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
 ) -> Result<(), Failure> {
-    let _claim = children::claim();
+    let _claim = claim::claim();
     let (baked_protocol, spec) = baked(&connector).unzip();
     let protocol = match connector.definition.protocol.or(baked_protocol) {
         Some(protocol) => protocol,

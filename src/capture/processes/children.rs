@@ -1,22 +1,18 @@
-//! Our place among processes: what upstream orphans becomes our child, and is reaped here, as PID 1
-//! of a container must do; signals that ask for no stop are passed on.
+//! Our children, also those that we adopted: what upstream orphaned is reaped here, as PID 1 of a
+//! container must do; signals that ask for no stop are passed on.
 //!
 //! tokio reaps the processes that it started, each by its id. Those are known here, so that they are
 //! left to it; every other child that has exited was adopted.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process_group, set_child_subreaper, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process_group, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::process::{Process, processes};
-use super::{warden, workdir};
-
-/// The variable that marks each process of upstream; its value names the session and the run.
-pub const MARK: &str = "FLOW_SHIM_RUN";
+use super::process::processes;
 
 /// Exits that come close together are looked after together.
 const GATHER: Duration = Duration::from_millis(50);
@@ -24,16 +20,8 @@ const GATHER: Duration = Duration::from_millis(50);
 /// The processes whose exit somebody awaits by their id.
 static AWAITED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// The claim on all that descends from us. Dropping it ends the care for orphans, and the warden.
-#[derive(Debug)]
-pub struct Claim(Vec<JoinHandle<()>>);
-
-/// Adopts what upstream orphans from here on.
-pub fn claim() -> Claim {
-    // Where the kernel refuses, the process group and the mark still find upstream.
-    let _ = set_child_subreaper(Some(getpid()));
-    // What an earlier session left when it was killed.
-    workdir::remove_abandoned(session());
+/// Starts to reap what upstream orphans, and to pass signals on.
+pub(super) fn care() -> Vec<JoinHandle<()>> {
     let mut tasks = vec![tokio::spawn(reap_orphans())];
     for (kind, passed) in [
         (SignalKind::quit(), Signal::QUIT),
@@ -42,39 +30,21 @@ pub fn claim() -> Claim {
     ] {
         tasks.push(tokio::spawn(pass_on(kind, passed)));
     }
-    Claim(tasks)
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
-        warden::dismiss();
-    }
-}
-
-/// What names this session in marks: no other process on this machine has it.
-pub fn session() -> &'static str {
-    static SESSION: OnceLock<String> = OnceLock::new();
-    SESSION.get_or_init(|| {
-        let begun = Process::read(getpid()).map_or(0, |process| process.begun);
-        format!("{}-{begun}", getpid().as_raw_nonzero())
-    })
+    tasks
 }
 
 /// From here on, this child's exit is somebody else's to await.
-pub fn await_exit_of(child: Pid) {
+pub(crate) fn await_exit_of(child: Pid) {
     awaited().insert(child.as_raw_nonzero().get());
 }
 
 /// Nobody awaits this child any more.
-pub fn forget(child: Pid) {
+pub(crate) fn forget(child: Pid) {
     awaited().remove(&child.as_raw_nonzero().get());
 }
 
 /// Whether somebody awaits this child, so that its id still is its own.
-pub fn is_awaited(child: Pid) -> bool {
+pub(crate) fn is_awaited(child: Pid) -> bool {
     awaited().contains(&child.as_raw_nonzero().get())
 }
 

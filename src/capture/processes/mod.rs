@@ -3,8 +3,10 @@
 //!
 //! What a line of their output means is for `input`; whether a read hangs, for `read::watchdog`.
 
-pub mod children;
+pub(super) mod children;
+pub mod claim;
 pub mod connections;
+pub(super) mod mark;
 pub mod memory;
 pub mod process;
 pub mod pulse;

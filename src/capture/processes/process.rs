@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use super::children::MARK;
-
 /// One process, at the time when it was looked at.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -83,13 +81,11 @@ impl Process {
         path.file_name().map(|name| name.to_string_lossy().into_owned())
     }
 
-    /// Whether its environment holds a mark of ours that is accepted.
-    pub fn has_mark(&self, is_ours: impl Fn(&str) -> bool) -> bool {
-        let Ok(environment) = std::fs::read(file_of(self.id, "environ")) else { return false };
-        environment
-            .split(|&byte| byte == 0)
-            .filter_map(|variable| std::str::from_utf8(variable).ok()?.strip_prefix(MARK)?.strip_prefix('='))
-            .any(is_ours)
+    /// The variables with which it was started, each as `NAME=value`; those that are not UTF-8 left out.
+    pub fn environment(&self) -> Vec<String> {
+        let environment = std::fs::read(file_of(self.id, "environ")).unwrap_or_default();
+        let variables = environment.split(|&byte| byte == 0);
+        variables.filter_map(|variable| String::from_utf8(variable.to_vec()).ok()).collect()
     }
 
     /// Whether it has a handler for this signal.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 
-use super::children;
 use super::process::{Process, processes};
+use super::{children, mark};
 
 /// A killed process is gone in no time, unless it hangs in the kernel.
 const DYING: Duration = Duration::from_secs(5);
@@ -22,14 +22,15 @@ pub struct Tree {
     root: Pid,
     /// When the root began; nothing older is its descendant.
     begun: u64,
-    mark: String,
+    /// Its mark.
+    run: String,
 }
 
 impl Tree {
-    /// The tree of the process that was just started as the leader of a group, with this mark.
-    pub fn of(root: Pid, mark: String) -> Self {
+    /// The tree of the process that was just started as the leader of a group, with the mark of this run.
+    pub fn of(root: Pid, run: String) -> Self {
         let begun = Process::read(root).map_or(0, |process| process.begun);
-        Self { root, begun, mark }
+        Self { root, begun, run }
     }
 
     /// The process that was started.
@@ -50,7 +51,7 @@ impl Tree {
         add_descendants(&mut inside, &younger);
         let marked = younger.iter().filter(|process| !inside.contains(&process.id));
         let marked: Vec<Pid> =
-            marked.filter(|process| process.has_mark(|mark| mark == self.mark)).map(|p| p.id).collect();
+            marked.filter(|process| mark::is_of_run(process, &self.run)).map(|p| p.id).collect();
         inside.extend(marked);
         add_descendants(&mut inside, &younger);
         younger.into_iter().filter(|process| inside.contains(&process.id) && process.runs()).collect()
@@ -141,12 +142,12 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_left_the_group_is_found_named_and_killed() {
-        let mark = format!("{}.test", children::session());
+        let run = format!("{}.test", mark::session());
         let script = "setsid sleep 300 & sleep 300";
         let mut command = Command::new("sh");
-        command.args(["-c", script]).env(children::MARK, &mark).stdin(Stdio::null()).process_group(0);
+        command.args(["-c", script]).env(mark::MARK, &run).stdin(Stdio::null()).process_group(0);
         let mut child = command.spawn().expect("sh");
-        let tree = Tree::of(id(&child), mark);
+        let tree = Tree::of(id(&child), run);
         let begun = Instant::now();
         while tree.members().iter().filter(|process| process.name().contains("(sleep)")).count() < 2 {
             assert!(begun.elapsed() < Duration::from_secs(60), "{}", names(&tree.members()));

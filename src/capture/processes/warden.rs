@@ -16,9 +16,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use super::children;
 use super::process::{Process, processes};
-use super::workdir;
+use super::{children, mark, workdir};
 
 /// Our own program, even where its file was replaced.
 const OURSELVES: &str = "/proc/self/exe";
@@ -39,7 +38,7 @@ pub(super) fn ensure() {
         return;
     }
     let mut command = Command::new(OURSELVES);
-    command.arg0("flow-shim").args(["warden", children::session()]).env_clear().current_dir("/");
+    command.arg0("flow-shim").args(["warden", mark::session()]).env_clear().current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     match command.spawn() {
         Ok(child) => {
@@ -64,12 +63,10 @@ pub(super) fn dismiss() {
 pub fn watch(session: &str) {
     // An error of the pipe is its end, too.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    let mark = format!("{session}.");
     let mut quiet = 0;
     for _ in 0..LOOKS {
-        let left: Vec<Process> = processes()
-            .filter(|process| process.runs() && process.has_mark(|value| value.starts_with(&mark)))
-            .collect();
+        let left: Vec<Process> =
+            processes().filter(|process| process.runs() && mark::is_of_session(process, session)).collect();
         for process in &left {
             // One that is gone already needs no signal.
             let _ = kill_process(process.id, Signal::KILL);

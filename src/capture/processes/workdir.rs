@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
-use super::children;
+use super::mark;
 use crate::capture::protocol::PrivateFile;
 use crate::failure::{Code, Failure};
 
@@ -46,7 +46,7 @@ impl Workdir {
 
     /// A locked folder; `None` where somebody took it for an abandoned one before it was locked.
     fn make() -> std::io::Result<Option<Self>> {
-        let prefix = format!("{PREFIX}{}-", children::session());
+        let prefix = format!("{PREFIX}{}-", mark::session());
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).permissions(Permissions::from_mode(0o700));
         let folder = builder.tempdir_in(MEMORY).or_else(|_| builder.tempdir())?;
@@ -143,7 +143,7 @@ mod tests {
         builder.prefix(&name).permissions(Permissions::from_mode(0o700));
         let abandoned = builder.tempdir().expect("a folder").keep();
         std::fs::write(abandoned.join("config.json"), "{}").expect("written");
-        assert!(remove_abandoned(children::session()), "ours is held");
+        assert!(remove_abandoned(mark::session()), "ours is held");
         assert!(held.file("config.json").exists());
         assert!(!abandoned.exists());
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::progress::Moved;
 use crate::capture::protocol::{BoundStream, StateUpdate};
 
 /// How many names of unknown streams are remembered, to name each of them.
@@ -38,6 +37,15 @@ struct Count {
 struct Dropped {
     times: u64,
     told: u64,
+}
+
+/// How much of a stream has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Records.
+    pub rows: u64,
+    /// Bytes of their JSON text.
+    pub bytes: u64,
 }
 
 impl Counts {

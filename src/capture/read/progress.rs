@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use tokio::time::Instant;
 
-use super::counts::Counts;
+use super::counts::{Counts, Moved};
 use crate::capture::event::Estimated;
 use crate::capture::protocol::BoundStream;
 
@@ -29,15 +29,6 @@ pub(super) struct Progress {
 struct Stream {
     told: u64,
     estimated: Option<Estimated>,
-}
-
-/// How much of a stream has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Moved {
-    /// Records.
-    pub rows: u64,
-    /// Bytes of their JSON text.
-    pub bytes: u64,
 }
 
 /// What is to be said of a stream.

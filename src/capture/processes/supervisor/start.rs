@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -13,14 +12,13 @@ use super::Running;
 use crate::capture::config::file::ConfigFile;
 use crate::capture::config::rotation::Rotation;
 use crate::capture::input::pipe::Pipe;
-use crate::capture::processes::children;
 use crate::capture::processes::memory::Memory;
 use crate::capture::processes::pulse::{Pulse, Watched};
 use crate::capture::processes::shutdown::Shutdown;
 use crate::capture::processes::stderr::{self, LevelOf};
 use crate::capture::processes::tree::Tree;
-use crate::capture::processes::warden;
 use crate::capture::processes::workdir::Workdir;
+use crate::capture::processes::{children, mark, warden};
 use crate::capture::protocol::{Argument, Invocation};
 use crate::env;
 use crate::failure::{Code, Failure};
@@ -51,10 +49,10 @@ impl Upstream {
     pub fn start(&self, invocation: &Invocation) -> Result<Running, Failure> {
         let workdir = Workdir::new(&invocation.files)?;
         let program = self.command.program().to_owned();
-        let mark = next_mark();
+        let run = mark::next_run();
         let memory = Memory::now();
         let mut command = self.command(invocation, &workdir, &memory)?;
-        command.env(children::MARK, &mark);
+        command.env(mark::MARK, &run);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         die_with_us(&mut command);
@@ -77,7 +75,7 @@ impl Upstream {
         Ok(Running {
             program,
             child,
-            tree: Tree::of(root, mark),
+            tree: Tree::of(root, run),
             stdout: Watched::output(stdout, pulse.clone()),
             pulse,
             memory,
@@ -154,12 +152,6 @@ fn sacrifice(upstream: Pid) {
 /// The process of a child; `None` once it has been reaped.
 pub fn process_id(child: &Child) -> Option<Pid> {
     child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
-}
-
-/// A mark that no other run has.
-fn next_mark() -> String {
-    static RUNS: AtomicU64 = AtomicU64::new(0);
-    format!("{}.{}", children::session(), RUNS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Has the kernel kill upstream when our process dies, even by SIGKILL.
