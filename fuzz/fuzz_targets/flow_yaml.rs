@@ -1,7 +1,7 @@
 //! The text of a test.flow.yaml, and what its captures mean.
 #![no_main]
 
-use flow_shim::dev::task::read_all;
+use flow_shim::dev::catalog::task::read_all;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {

@@ -5,10 +5,17 @@
 //! the end of the output, and exit code 0. What an Open brings is handed on, one [`Event`] at a time;
 //! what to do with it is the caller's.
 
-use super::answers;
-use super::closed;
-use super::endpoint::Process;
-use super::task::Task;
+pub(super) mod answers;
+pub(super) mod checks;
+pub(super) mod closed;
+pub(super) mod connector_state;
+pub(super) mod docker;
+pub(super) mod endpoint;
+pub(super) mod session;
+pub(super) mod stderr;
+
+use self::endpoint::Process;
+use super::catalog::task::Task;
 use crate::capture::processes::shutdown::{Shutdown, stopped};
 use crate::failure::{Code, Failure};
 use crate::flow::codec::CodecError;
@@ -258,7 +265,7 @@ fn backfill(message: &Response) -> Option<u32> {
 fn sourced_schema(sourced: &SourcedSchema) -> Result<(), Failure> {
     let schema = serde_json::from_slice(&sourced.schema_json).unwrap_or_default();
     let binding = sourced.binding;
-    super::checks::compile(&schema)
+    checks::compile(&schema)
         .map_err(|what| broken(format!("the sourced schema of binding {binding} {what}")))?;
     match closed::open_location(&schema) {
         None => Ok(()),

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::flow_yaml::Catalog;
-use super::task::Task;
+use super::catalog::flow_yaml::Catalog;
+use super::catalog::task::Task;
 use crate::failure::{Code, Failure};
 
 /// Which capture of which file.

@@ -7,18 +7,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::answers;
-use super::checks::DocumentChecks;
-use super::connector_state::State;
+use super::catalog::flow_yaml::Catalog;
+use super::catalog::task::{Task, VERSION};
+use super::catalog::write_bindings;
+use super::display::live::Live;
+use super::display::output::Output;
+use super::display::summary::{BindingCount, Summary};
 use super::driver::Driver;
-use super::flow_yaml::Catalog;
-use super::live::Live;
+use super::driver::answers;
+use super::driver::checks::DocumentChecks;
+use super::driver::connector_state::State;
+use super::driver::session::{Ended, Session};
 use super::options::TaskOptions;
-use super::output::Output;
-use super::session::{Ended, Session};
-use super::summary::{BindingCount, Summary};
-use super::task::{Task, VERSION};
-use super::write_bindings;
 use crate::capture::processes::shutdown::{Shutdown, stopped};
 use crate::failure::{Cause, Code, Failure};
 use crate::flow::message::{ApplyRequest, CaptureSpec, ConnectorState, OpenRequest, RangeSpec, Request};

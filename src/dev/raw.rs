@@ -1,15 +1,15 @@
 //! `flow-shim raw …`: one request to a connector, its answer as lines of JSON, in flowctl's forms
 //! (flow-protocol.md, section 7.1).
 
-use super::answer_table;
-use super::answers;
+use super::catalog::task::{Task, VERSION, json};
+use super::catalog::write_bindings;
+use super::display::answer_table;
+use super::display::form::AnswerForm;
+use super::display::output::Output;
 use super::driver::Driver;
-use super::form::AnswerForm;
+use super::driver::answers;
 use super::options::TaskOptions;
-use super::output::Output;
 use super::preview::{self, PreviewOptions};
-use super::task::{Task, VERSION, json};
-use super::write_bindings;
 use crate::capture::processes::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::flow::message::{ApplyRequest, DiscoverRequest, Request, Response, Spec, SpecRequest};

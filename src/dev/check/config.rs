@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::report::{Place, Report};
 use super::{Subject, patterns};
-use crate::dev::checks::compile;
+use crate::dev::driver::checks::compile;
 use crate::dev::known::config_schema;
 use crate::json::pointer;
 use crate::json::schema::types;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::report::{Place, Report};
 use super::{Subject, secrets};
-use crate::dev::endpoint::Program;
-use crate::dev::flow_yaml::Catalog;
-use crate::dev::resource;
-use crate::dev::task::{Task, TaskBinding};
+use crate::dev::catalog::flow_yaml::Catalog;
+use crate::dev::catalog::resource;
+use crate::dev::catalog::task::{Task, TaskBinding};
+use crate::dev::driver::endpoint::Program;
 use crate::failure::Failure;
 
 /// The file.

@@ -18,7 +18,7 @@ mod streams;
 use std::path::{Path, PathBuf};
 
 use self::report::{Place, Report};
-use super::form::Form;
+use super::display::form::Form;
 use super::known::{self, Known};
 use crate::capture::processes::shutdown::Shutdown;
 use crate::failure::{Code, Failure};

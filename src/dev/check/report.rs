@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::lines;
-use crate::dev::form::Form;
-use crate::dev::output::Output;
-use crate::dev::table::{Column, Table};
+use crate::dev::display::form::Form;
+use crate::dev::display::output::Output;
+use crate::dev::display::table::{Column, Table};
 use crate::failure::Failure;
 
 /// How bad a finding is.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::dev::form::Form;
-use crate::dev::output::Output;
-use crate::dev::table::{Column, Table};
+use crate::dev::display::form::Form;
+use crate::dev::display::output::Output;
+use crate::dev::display::table::{Column, Table};
 use crate::failure::Failure;
 
 /// What a change does to a running capture; the worst first.

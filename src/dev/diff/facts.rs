@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::change::{Changes, Effect};
 use super::side::Side;
+use crate::dev::catalog::yaml;
 use crate::dev::known::recording;
 use crate::dev::pull_upstream::{LOCK, licence_of};
-use crate::dev::yaml;
 use crate::shim::baked::Identity;
 use crate::shim::command::CommandLine;
 

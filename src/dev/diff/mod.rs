@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use self::change::{Changes, Effect};
 use self::side::Side;
-use super::form::Form;
+use super::display::form::Form;
 use crate::capture::processes::shutdown::Shutdown;
 use crate::failure::Failure;
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::capture::processes::shutdown::Shutdown;
-use crate::dev::flow_yaml::Catalog;
+use crate::dev::catalog::flow_yaml::Catalog;
+use crate::dev::catalog::task::Task;
 use crate::dev::known::{self, Known};
-use crate::dev::task::Task;
 use crate::failure::{Code, Failure};
 use crate::shim::command::CommandLine;
 use crate::shim::definition::Definition;

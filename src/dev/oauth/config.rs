@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::capture::config::secrets;
-use crate::dev::checks::compile;
-use crate::dev::{sops, yaml};
+use crate::dev::catalog::{sops, yaml};
+use crate::dev::driver::checks::compile;
 use crate::failure::{Code, Failure};
 
 /// Holds a config without credentials against the schema, as `flowctl raw oauth` does.

@@ -15,10 +15,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use self::redirect::Redirect;
+use super::catalog::task::Task;
+use super::display::output::Output;
 use super::driver::Driver;
 use super::options::TaskOptions;
-use super::output::Output;
-use super::task::Task;
 use crate::capture::config::secrets;
 use crate::capture::processes::shutdown::{Shutdown, stopped};
 use crate::failure::{Code, Failure};

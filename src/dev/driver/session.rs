@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::driver::{Connector, Event};
-use super::preview::Run;
+use super::{Connector, Event};
 use crate::capture::processes::shutdown::{Shutdown, Stop};
+use crate::dev::preview::Run;
 use crate::failure::{Code, Failure};
 use crate::flow::codec::CodecError;
 use crate::flow::message::{Captured, ConnectorState, Opened, Response};
@@ -23,7 +23,7 @@ const MOST_DOCUMENTS: u64 = 100_000;
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// The connector ended by itself.
     Finished,
     /// It has sent as many transactions as were asked for.
@@ -48,7 +48,7 @@ struct Transaction {
 
 /// A running session.
 #[derive(Debug)]
-pub(super) struct Session<'s, 'a> {
+pub(crate) struct Session<'s, 'a> {
     connector: Connector<'s>,
     explicit_acknowledgements: bool,
     run: &'s mut Run<'a>,
@@ -74,7 +74,7 @@ enum Step {
 }
 
 impl<'s, 'a> Session<'s, 'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         connector: Connector<'s>,
         opened: Opened,
         run: &'s mut Run<'a>,
@@ -94,7 +94,7 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     /// Runs to its end. The connector has exited when this returns.
-    pub(super) async fn run(mut self, shutdown: &Shutdown) -> Result<Ended, Failure> {
+    pub(crate) async fn run(mut self, shutdown: &Shutdown) -> Result<Ended, Failure> {
         loop {
             let ended = match self.step(shutdown).await {
                 Step::Message(Some(Err(error))) => return Err(self.connector.unreadable(&error).await),

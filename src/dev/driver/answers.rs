@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::checks::compile;
-use super::resource;
+use crate::dev::catalog::resource;
 use crate::failure::{Code, Failure};
 use crate::flow::message::{CaptureSpec, Discovered, DiscoveredBinding, PROTOCOL_VERSION, Spec, Validated};
 use crate::json::pointer::to_path;
@@ -16,7 +16,7 @@ fn wrong(what: impl Into<String>) -> Failure {
 }
 
 /// The specification.
-pub(super) fn spec(spec: &Spec) -> Result<(), Failure> {
+pub(crate) fn spec(spec: &Spec) -> Result<(), Failure> {
     if spec.protocol != PROTOCOL_VERSION {
         return Err(wrong(format!("the spec says protocol {}, not {PROTOCOL_VERSION}", spec.protocol)));
     }
@@ -40,7 +40,7 @@ pub(super) fn spec(spec: &Spec) -> Result<(), Failure> {
 }
 
 /// Everything that is wrong with the streams that were found.
-pub(super) fn discovered(discovered: &Discovered, pointers: &[String]) -> Vec<String> {
+pub(crate) fn discovered(discovered: &Discovered, pointers: &[String]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut paths = HashSet::new();
     for binding in &discovered.bindings {
@@ -105,7 +105,7 @@ fn wrong_key(schema: &Value, pointer: &str) -> Option<&'static str> {
 }
 
 /// The answer to Validate, against what Flow extracts from the resource configs itself.
-pub(super) fn validated(validated: &Validated, capture: &CaptureSpec) -> Result<(), Failure> {
+pub(crate) fn validated(validated: &Validated, capture: &CaptureSpec) -> Result<(), Failure> {
     let (answered, asked) = (validated.bindings.len(), capture.bindings.len());
     if answered != asked {
         return Err(wrong(format!("validated has {answered} bindings, but {asked} were asked about")));

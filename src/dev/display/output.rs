@@ -11,7 +11,7 @@ use crate::flow::message::ConnectorState;
 use crate::terminal;
 
 /// Lines on their way to stdout.
-pub(super) struct Output {
+pub(crate) struct Output {
     to: BufWriter<Box<dyn Write>>,
     closed: bool,
     people: bool,
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Output {
 
 impl Output {
     /// To stdout.
-    pub(super) fn stdout() -> Self {
+    pub(crate) fn stdout() -> Self {
         // Lines come one by one where a person reads them, above what tells how it goes on.
         let people = terminal::watches_stdout();
         let to: Box<dyn Write> = if people { Box::new(Screen) } else { Box::new(std::io::stdout().lock()) };
@@ -56,35 +56,35 @@ impl Output {
     }
 
     /// Whether nobody reads any more.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
 
     /// `["collection",{…}]`, the document as it came. `collection` is quoted already.
-    pub(super) fn document(&mut self, collection: &str, document: &[u8]) -> Result<(), Failure> {
+    pub(crate) fn document(&mut self, collection: &str, document: &[u8]) -> Result<(), Failure> {
         self.put(&[b"[", collection.as_bytes(), b",", document, b"]"])
     }
 
     /// `["connectorState",{…}]`
-    pub(super) fn state(&mut self, state: &ConnectorState) -> Result<(), Failure> {
+    pub(crate) fn state(&mut self, state: &ConnectorState) -> Result<(), Failure> {
         let json = to_json(state)?;
         self.put(&[b"[\"connectorState\",", &json, b"]"])
     }
 
     /// `["applied.actionDescription", "…"]`
-    pub(super) fn applied(&mut self, description: &str) -> Result<(), Failure> {
+    pub(crate) fn applied(&mut self, description: &str) -> Result<(), Failure> {
         let json = to_json(&description)?;
         self.put(&[b"[\"applied.actionDescription\", ", &json, b"]"])
     }
 
     /// One line of JSON.
-    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let json = to_json(value)?;
         self.put(&[&json])
     }
 
     /// A document of YAML.
-    pub(super) fn yaml(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    pub(crate) fn yaml(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         // By way of JSON, since members that are raw JSON are known to its serializer alone.
         let value: serde_json::Value = serde_json::from_slice(&to_json(value)?).map_err(|_| {
             Failure::new(Code::CONNECTOR_PROTOCOL, "the connector's answer holds what YAML cannot")
@@ -96,17 +96,17 @@ impl Output {
     }
 
     /// A table that fits the terminal, where there is one.
-    pub(super) fn table(&mut self, table: &Table) -> Result<(), Failure> {
+    pub(crate) fn table(&mut self, table: &Table) -> Result<(), Failure> {
         table.lines(terminal::stdout_width()).iter().try_for_each(|line| self.text(line))
     }
 
     /// One line of text for people.
-    pub(super) fn text(&mut self, line: &str) -> Result<(), Failure> {
+    pub(crate) fn text(&mut self, line: &str) -> Result<(), Failure> {
         self.put(&[line.as_bytes()])
     }
 
     /// Hands over what was printed so far.
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         let flushed = if self.closed { Ok(()) } else { self.to.flush() };
         self.settle(flushed)
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 /// The resource path: `/_meta/path` of the config where it has one, else what the pointers of the
 /// connector's spec find. The error says what is wrong with the config.
-pub(super) fn path(config: &Value, pointers: &[String]) -> Result<Vec<String>, String> {
+pub(crate) fn path(config: &Value, pointers: &[String]) -> Result<Vec<String>, String> {
     if let Some(Value::Array(path)) = config.pointer("/_meta/path") {
         let parts = path.iter().map(|part| part.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
         return parts.ok_or_else(|| "has a /_meta/path that is not a list of strings".to_owned());

@@ -6,7 +6,7 @@ use super::table::{Column, Table};
 use crate::flow::message::{Discovered, Spec, Validated};
 
 /// The settings of the endpoint config.
-pub(super) fn spec(spec: &Spec) -> Table {
+pub(crate) fn spec(spec: &Spec) -> Table {
     let schema: Value = serde_json::from_slice(&spec.config_schema_json).unwrap_or_default();
     let mut table = Table::new([
         ("SETTING", Column::Name),
@@ -34,7 +34,7 @@ pub(super) fn spec(spec: &Spec) -> Table {
 }
 
 /// The streams.
-pub(super) fn discovered(discovered: &Discovered) -> Table {
+pub(crate) fn discovered(discovered: &Discovered) -> Table {
     let mut table = Table::new([
         ("NAME", Column::Name),
         ("KEY", Column::Name),
@@ -60,7 +60,7 @@ pub(super) fn discovered(discovered: &Discovered) -> Table {
 }
 
 /// The resource paths.
-pub(super) fn validated(validated: &Validated) -> Table {
+pub(crate) fn validated(validated: &Validated) -> Table {
     let mut table = Table::new([("BINDING", Column::Number), ("RESOURCE PATH", Column::Prose)]);
     for (at, binding) in validated.bindings.iter().enumerate() {
         table.row([at.to_string(), binding.resource_path.join("/")]);

@@ -3,45 +3,45 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::checks::{Violation, Violations};
 use super::table::{Column, Table};
+use crate::dev::driver::checks::{Violation, Violations};
 use crate::terminal::{self, Style, styled};
 
 /// What came of one capture.
 #[derive(Debug, Default)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     /// The capture's name.
-    pub(super) capture: String,
+    pub(crate) capture: String,
     /// One entry for each binding.
-    pub(super) bindings: Vec<BindingCount>,
+    pub(crate) bindings: Vec<BindingCount>,
     /// Checkpoints received.
-    pub(super) checkpoints: u64,
+    pub(crate) checkpoints: u64,
     /// Transactions closed.
-    pub(super) transactions: u64,
+    pub(crate) transactions: u64,
     /// Sourced schemas received.
-    pub(super) sourced_schemas: u64,
+    pub(crate) sourced_schemas: u64,
     /// Documents that broke a rule, and where.
-    pub(super) violations: Violations,
+    pub(crate) violations: Violations,
     /// How long it all took.
-    pub(super) took: Duration,
+    pub(crate) took: Duration,
 }
 
 /// What came of one binding.
 #[derive(Debug, Default)]
-pub(super) struct BindingCount {
+pub(crate) struct BindingCount {
     /// Its collection.
-    pub(super) collection: String,
+    pub(crate) collection: String,
     /// Documents received.
-    pub(super) documents: u64,
+    pub(crate) documents: u64,
     /// Their bytes.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// How long they were waited for.
-    pub(super) took: Duration,
+    pub(crate) took: Duration,
 }
 
 impl Summary {
     /// On stderr.
-    pub(super) fn print(&self) {
+    pub(crate) fn print(&self) {
         let people = terminal::watches_stderr();
         let mut text = self.lines(people.then(terminal::stderr_width)).join("\n");
         text.push('\n');

@@ -32,16 +32,16 @@ const END_AFTER_EXIT: Duration = Duration::from_secs(5);
 
 /// How a capture's connector is started.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     /// What is started.
-    pub(super) program: Program,
+    pub(crate) program: Program,
     /// `shards.logLevel`.
-    pub(super) log_level: Option<String>,
+    pub(crate) log_level: Option<String>,
 }
 
 /// `endpoint.local` or `endpoint.connector`.
 #[derive(Debug, Clone)]
-pub(super) enum Program {
+pub(crate) enum Program {
     /// A command on this machine.
     Local {
         /// Program and arguments; `flow-shim` is this very program.
@@ -60,7 +60,7 @@ pub(super) enum Program {
 
 impl Program {
     /// Has flow-shim play a transcript in place of its upstream.
-    pub(super) fn replay(&mut self, transcript: &Path) -> Result<(), Failure> {
+    pub(crate) fn replay(&mut self, transcript: &Path) -> Result<(), Failure> {
         match self {
             Self::Local { command, .. } if command.first().is_some_and(|program| program == "flow-shim") => {
                 // What follows is another upstream, which the transcript stands for as well.

@@ -18,7 +18,7 @@ use crate::flow::message::DiscoveredBinding;
 const SOURCE_SCHEMA: &str = "x-source-schema";
 
 /// Writes the bindings into the file of a capture.
-pub(super) fn write(capture: &Located<'_>, name: &str, found: &[DiscoveredBinding]) -> Result<(), Failure> {
+pub(crate) fn write(capture: &Located<'_>, name: &str, found: &[DiscoveredBinding]) -> Result<(), Failure> {
     if capture.value.get("bindings").is_none_or(|bindings| bindings != &json!([])) {
         return Err(capture.wrong(
             "has bindings, which are left alone; write `bindings: []` in their place to get new ones",
@@ -131,7 +131,7 @@ fn block(value: &Value, indent: usize) -> Option<String> {
 }
 
 /// What a preview says of a capture that reads nothing.
-pub(super) fn none_in(capture: &str, source: &Path) -> Failure {
+pub(crate) fn none_in(capture: &str, source: &Path) -> Failure {
     let shown = source.display();
     wrong(
         source,

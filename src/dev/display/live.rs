@@ -22,7 +22,7 @@ const BY_STATE_KEY: &str = "bindingStateV1";
 
 /// The area below all else, while it lives.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(crate) struct Live {
     started: Instant,
     drawn: Instant,
     state_keys: Vec<String>,
@@ -34,7 +34,7 @@ pub(super) struct Live {
 
 impl Live {
     /// `None` where nobody looks.
-    pub(super) fn start(bindings: &[Binding]) -> Option<Self> {
+    pub(crate) fn start(bindings: &[Binding]) -> Option<Self> {
         let now = Instant::now();
         terminal::watches_stderr().then(|| Self {
             started: now,
@@ -46,12 +46,12 @@ impl Live {
     }
 
     /// When it is to be drawn again.
-    pub(super) fn next(&self) -> Instant {
+    pub(crate) fn next(&self) -> Instant {
         self.drawn + EVERY
     }
 
     /// Notes whose state a checkpoint brings; one that tells bindings not apart is that of all.
-    pub(super) fn checkpoint(&mut self, state: &ConnectorState) {
+    pub(crate) fn checkpoint(&mut self, state: &ConnectorState) {
         let now = Some(Instant::now());
         let updated: Value = serde_json::from_slice(&state.updated_json).unwrap_or_default();
         let apart = updated.get(BY_STATE_KEY).and_then(Value::as_object);
@@ -63,7 +63,7 @@ impl Live {
     }
 
     /// Draws it, unless that was done a moment ago.
-    pub(super) fn draw(&mut self, summary: &Summary) {
+    pub(crate) fn draw(&mut self, summary: &Summary) {
         let now = Instant::now();
         if now < self.next() {
             return;
@@ -148,8 +148,8 @@ fn clock(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::summary::BindingCount;
     use super::*;
+    use crate::dev::display::summary::BindingCount;
 
     #[test]
     fn lines_fit_and_a_state_is_as_old_as_its_last_checkpoint() {

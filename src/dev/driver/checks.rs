@@ -22,7 +22,7 @@ const UUID: &str = "DocUUIDPlaceholder-329Bb50aa48EAa9ef";
 
 /// The checks of one binding's documents.
 #[derive(Debug)]
-pub(super) struct DocumentChecks {
+pub(crate) struct DocumentChecks {
     stream: String,
     validator: jsonschema::Validator,
     key: Vec<String>,
@@ -30,28 +30,28 @@ pub(super) struct DocumentChecks {
 
 /// A place in a stream's documents that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Violation {
+pub(crate) struct Violation {
     /// The resource path.
-    pub(super) stream: String,
+    pub(crate) stream: String,
     /// Where in the document.
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
     /// The schema's keyword, or `key`.
-    pub(super) keyword: String,
+    pub(crate) keyword: String,
 }
 
 /// All violations so far.
 #[derive(Debug, Default)]
-pub(super) struct Violations {
+pub(crate) struct Violations {
     /// How often each was seen.
-    pub(super) places: BTreeMap<Violation, u64>,
+    pub(crate) places: BTreeMap<Violation, u64>,
     /// Documents with at least one.
-    pub(super) documents: u64,
+    pub(crate) documents: u64,
     seen: u64,
 }
 
 impl DocumentChecks {
     /// Compiles the write schema of a binding's collection.
-    pub(super) fn new(binding: &Binding) -> Result<Self, Failure> {
+    pub(crate) fn new(binding: &Binding) -> Result<Self, Failure> {
         let collection = binding.collection.clone().unwrap_or_default();
         let schema: Value = serde_json::from_slice(&collection.write_schema_json).unwrap_or_default();
         let validator = compile(&schema).map_err(|what| {
@@ -118,7 +118,7 @@ impl Violations {
     }
 
     /// The failure of a capture that had any.
-    pub(super) fn failure(&self) -> Option<Failure> {
+    pub(crate) fn failure(&self) -> Option<Failure> {
         let documents = self.documents;
         let worst = self.places.iter().max_by_key(|(_, count)| **count)?.0;
         let Violation { stream, pointer, keyword } = worst;
@@ -150,7 +150,7 @@ fn place(error: &jsonschema::ValidationError<'_>) -> String {
 
 /// Compiles a schema as Flow understands it: 2020-12 whatever `$schema` says, formats asserted.
 /// The error says where the schema is wrong.
-pub(super) fn compile(schema: &Value) -> Result<jsonschema::Validator, String> {
+pub(crate) fn compile(schema: &Value) -> Result<jsonschema::Validator, String> {
     if !matches!(schema, Value::Object(_) | Value::Bool(_)) {
         return Err("is not a JSON schema".to_owned());
     }

@@ -10,12 +10,12 @@ use serde_json::{Map, Value};
 use crate::failure::{Code, Failure};
 
 /// A mistake in a file of the user's.
-pub(super) fn wrong(file: &Path, what: impl std::fmt::Display) -> Failure {
+pub(crate) fn wrong(file: &Path, what: impl std::fmt::Display) -> Failure {
     Failure::new(Code::FLOW_YAML, format!("{}: {what}", file.display()))
 }
 
 /// Reads a YAML or JSON file.
-pub(super) fn read(file: &Path) -> Result<Value, Failure> {
+pub(crate) fn read(file: &Path) -> Result<Value, Failure> {
     let text =
         std::fs::read_to_string(file).map_err(|error| wrong(file, format!("cannot be read: {error}")))?;
     // JSON is YAML, but its own parser is faster and keeps any depth and number of nodes.
@@ -57,13 +57,13 @@ fn options() -> serde_saphyr::Options {
 
 /// A value in a file, with the path of keys that leads to it.
 #[derive(Debug, Clone)]
-pub(super) struct Located<'a> {
+pub(crate) struct Located<'a> {
     /// The file.
-    pub(super) file: &'a Path,
+    pub(crate) file: &'a Path,
     /// Such as `captures.acmeCo/source.bindings[0]`.
-    pub(super) place: String,
+    pub(crate) place: String,
     /// What stands there.
-    pub(super) value: &'a Value,
+    pub(crate) value: &'a Value,
 }
 
 impl<'a> Located<'a> {
@@ -79,7 +79,7 @@ impl<'a> Located<'a> {
     }
 
     /// The member of this name, which must be there.
-    pub(super) fn need(&self, name: &str) -> Result<Located<'a>, Failure> {
+    pub(crate) fn need(&self, name: &str) -> Result<Located<'a>, Failure> {
         self.get(name).ok_or_else(|| self.wrong(&format!("has no {name}")))
     }
 
@@ -126,7 +126,7 @@ impl<'a> Located<'a> {
     }
 
     /// What stands here, or in the file that a string names, with that file.
-    pub(super) fn resolve(&self) -> Result<(Value, PathBuf), Failure> {
+    pub(crate) fn resolve(&self) -> Result<(Value, PathBuf), Failure> {
         let Value::String(reference) = self.value else {
             return Ok((self.value.clone(), self.file.to_owned()));
         };

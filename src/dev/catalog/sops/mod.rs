@@ -15,7 +15,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-pub(super) use self::edit::Editable;
+pub(crate) use self::edit::Editable;
 use crate::failure::Failure;
 
 /// The config in the clear, without its `sops` stanza and the suffix of encrypted names. A config that

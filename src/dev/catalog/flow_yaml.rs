@@ -26,7 +26,7 @@ const TOP_LEVEL: [&str; 8] = [
 
 /// All captures and collections of a file and its imports, as written.
 #[derive(Debug, Default)]
-pub(super) struct Catalog {
+pub(crate) struct Catalog {
     /// In the order of the files; those of a file in its order.
     captures: Vec<(String, Definition)>,
     collections: BTreeMap<String, Definition>,
@@ -42,7 +42,7 @@ struct Definition {
 
 impl Catalog {
     /// Reads a file and all that it imports.
-    pub(super) fn load(file: &Path) -> Result<Self, Failure> {
+    pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
         let mut catalog = Self::default();
         catalog.add(file)?;
         Ok(catalog)
@@ -78,12 +78,12 @@ impl Catalog {
     }
 
     /// The names of the captures, in their order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.captures.iter().map(|(name, _)| name.as_str())
     }
 
     /// A capture's definition.
-    pub(super) fn capture(&self, name: &str) -> Result<Located<'_>, Failure> {
+    pub(crate) fn capture(&self, name: &str) -> Result<Located<'_>, Failure> {
         let definition = self.capture_definition(name).ok_or_else(|| {
             let names = self.names().collect::<Vec<_>>().join(", ");
             Failure::new(Code::WHICH_CAPTURE, format!("there is no capture {name:?}; there are: {names}"))

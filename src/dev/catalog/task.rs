@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::endpoint::{Endpoint, Program};
 use super::flow_yaml::Catalog;
 use super::resource;
 use super::sops;
 use super::yaml::Located;
+use crate::dev::driver::endpoint::{Endpoint, Program};
 use crate::failure::{Code, Failure};
 use crate::flow::message::{
     Binding, CaptureSpec, CollectionSpec, ConnectorType, Spec, ValidateBinding, ValidateRequest,
@@ -24,52 +24,52 @@ const BINDING_KEYS: [&str; 4] = ["resource", "target", "backfill", "disable"];
 const LOCAL_KEYS: [&str; 4] = ["command", "config", "env", "protobuf"];
 const CONNECTOR_KEYS: [&str; 2] = ["image", "config"];
 /// The version of a capture that is nowhere published.
-pub(super) const VERSION: &str = "00:00:00:00";
+pub(crate) const VERSION: &str = "00:00:00:00";
 /// Flow's default.
 const INTERVAL: Duration = Duration::from_secs(300);
 
 /// A capture that can be run.
 #[derive(Debug)]
-pub(super) struct Task {
+pub(crate) struct Task {
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// How its connector is started.
-    pub(super) endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     /// The endpoint config.
-    pub(super) config: Value,
+    pub(crate) config: Value,
     /// The enabled bindings.
-    pub(super) bindings: Vec<TaskBinding>,
+    pub(crate) bindings: Vec<TaskBinding>,
     /// Whether `shards.disable` is set.
-    pub(super) disabled: bool,
+    pub(crate) disabled: bool,
     interval: Duration,
 }
 
 /// An enabled binding.
 #[derive(Debug)]
-pub(super) struct TaskBinding {
+pub(crate) struct TaskBinding {
     /// Its resource config.
-    pub(super) resource: Value,
+    pub(crate) resource: Value,
     backfill: u32,
     collection: CollectionSpec,
     /// Where it is defined, for messages.
-    pub(super) place: String,
+    pub(crate) place: String,
 }
 
 impl Task {
     /// Reads a capture and what it refers to. `with_bindings` is off for what needs none, so that
     /// a capture can be discovered before its collections are written.
-    pub(super) fn load(catalog: &Catalog, name: &str, with_bindings: bool) -> Result<Self, Failure> {
+    pub(crate) fn load(catalog: &Catalog, name: &str, with_bindings: bool) -> Result<Self, Failure> {
         Self::read(catalog, name, with_bindings, true)
     }
 
     /// Reads a capture without its config, which may be encrypted for others.
-    pub(super) fn without_secrets(catalog: &Catalog, name: &str) -> Result<Self, Failure> {
+    pub(crate) fn without_secrets(catalog: &Catalog, name: &str) -> Result<Self, Failure> {
         Self::read(catalog, name, true, false)
     }
 
     /// Reads a capture for what needs neither bindings nor config, so that it can be asked how to get
     /// a config.
-    pub(super) fn without_config(catalog: &Catalog, name: &str) -> Result<Self, Failure> {
+    pub(crate) fn without_config(catalog: &Catalog, name: &str) -> Result<Self, Failure> {
         Self::read(catalog, name, false, false)
     }
 
@@ -96,7 +96,7 @@ impl Task {
     }
 
     /// What kind of endpoint the connector is told it runs in.
-    pub(super) fn connector_type(&self) -> i32 {
+    pub(crate) fn connector_type(&self) -> i32 {
         match self.endpoint.program {
             Program::Local { .. } => ConnectorType::Local.into(),
             Program::Image { .. } => ConnectorType::Image.into(),
@@ -104,7 +104,7 @@ impl Task {
     }
 
     /// The capture as it is applied and opened.
-    pub(super) fn capture_spec(&self, spec: &Spec) -> Result<CaptureSpec, Failure> {
+    pub(crate) fn capture_spec(&self, spec: &Spec) -> Result<CaptureSpec, Failure> {
         let mut bindings: Vec<Binding> = Vec::new();
         for binding in &self.bindings {
             let path = resource::path(&binding.resource, &spec.resource_path_pointers)
@@ -135,7 +135,7 @@ impl Task {
     }
 
     /// The question whether this capture could run.
-    pub(super) fn validate_request(&self, capture: &CaptureSpec) -> ValidateRequest {
+    pub(crate) fn validate_request(&self, capture: &CaptureSpec) -> ValidateRequest {
         let binding = |binding: &Binding| ValidateBinding {
             resource_config_json: binding.resource_config_json.clone(),
             collection: binding.collection.clone(),
@@ -158,7 +158,7 @@ pub fn read_all(file: &std::path::Path) -> Result<(), Failure> {
 }
 
 /// A JSON value as it is sent.
-pub(super) fn json(value: &Value) -> Vec<u8> {
+pub(crate) fn json(value: &Value) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 

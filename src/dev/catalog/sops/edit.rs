@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use super::seal::{self, Before};
 use super::{age, program, tree};
-use crate::dev::yaml::wrong;
+use crate::dev::catalog::yaml::wrong;
 use crate::failure::Failure;
 
 /// An encrypted file, opened.
-pub(in crate::dev) struct Editable {
+pub(crate) struct Editable {
     file: PathBuf,
     sealed: Value,
     /// In the clear, without its `sops` stanza, with the names of the file.
-    pub(in crate::dev) opened: Value,
+    pub(crate) opened: Value,
     /// The end of the names of what is encrypted; `None` where another rule says what is.
-    pub(in crate::dev) suffix: Option<String>,
+    pub(crate) suffix: Option<String>,
     by: By,
 }
 
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Editable {
 
 impl Editable {
     /// Opens a config that has a `sops` stanza.
-    pub(in crate::dev) fn open(config: Value, file: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(config: Value, file: &Path) -> Result<Self, Failure> {
         let stanza = &config["sops"];
         let opened = match program::find() {
             Some(sops) => program::decrypt(&sops, &config).map(|opened| (opened, By::Program(sops))),
@@ -53,7 +53,7 @@ impl Editable {
 
     /// Encrypts this in place of what was opened. `text` writes a config in the file's language, and
     /// `replace` puts a text in place of the file.
-    pub(in crate::dev) fn close(
+    pub(crate) fn close(
         self,
         changed: &Value,
         text: impl Fn(&Value) -> Result<String, Failure>,

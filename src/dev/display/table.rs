@@ -2,7 +2,7 @@
 
 /// What a column holds, and what becomes of it where the terminal is narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub(crate) enum Column {
     /// A name; its middle is left out, since names tend to begin or to end alike.
     Name,
     /// A number, at the right; it stays.
@@ -16,19 +16,19 @@ const LEAST: usize = 8;
 
 /// Rows below a heading.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new<const N: usize>(columns: [(&str, Column); N]) -> Self {
+    pub(crate) fn new<const N: usize>(columns: [(&str, Column); N]) -> Self {
         let heading = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
         Self { columns: columns.iter().map(|(_, column)| *column).collect(), rows: vec![heading] }
     }
 
     /// Adds a row, which has as many cells as there are columns.
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into());
     }
 
