@@ -1,5 +1,6 @@
 //! What flow-shim adds to connectors that people run, and what it takes off them: source-faker alone and
-//! through flow-shim, streams side by side, and a tap's BATCH files against its messages.
+//! through flow-shim, streams side by side, and a tap's BATCH files against its messages: files that the
+//! tap makes of its records, and files that its database writes (`unloading_tap.py`).
 //!
 //! `cargo bench --bench connectors` installs the connectors into `shims/*/.venv`, and starts a PostgreSQL
 //! of its own (`tests/environment/postgres.sh`, which must have been installed). `FLOW_SHIM_BENCH_RECORDS`
@@ -29,11 +30,11 @@ fn main() {
 
 /// A CPU-bound source in Python.
 fn faker(records: u64, runs: u64) {
-    let source = install("source-faker", "source-faker");
+    let source = install("source-faker").join("source-faker");
     let config = format!(
         r#"{{"count":{records},"seed":7,"records_per_slice":1000,"always_updated":false,"parallelism":1}}"#
     );
-    let shims = [1, 2].map(|parallelism| Shim::new("airbyte", &source, parallelism));
+    let shims = [1, 2].map(|parallelism| Shim::new("airbyte", &[&source], parallelism));
     let request = open(&config, FAKER, |stream| {
         format!(r#"{{"stream":"{stream}","syncMode":"incremental","cursorField":["updated_at"]}}"#)
     });
@@ -87,7 +88,9 @@ fn faker_alone(source: &Path, config: &str) -> Cost {
 
 /// A tap that waits for its database, and can write files.
 fn tap_postgres(postgres: &Postgres, records: u64, runs: u64) {
-    let tap = install("tap-postgres-meltanolabs", "tap-postgres");
+    let installed = install("tap-postgres-meltanolabs");
+    let tap = installed.join("tap-postgres");
+    let unloading_tap = [installed.join("python"), repository("benches/unloading_tap.py")];
     let batches = tempfile::tempdir().expect("a temporary folder");
     let login = format!(
         r#""host":"127.0.0.1","port":{},"user":"flow","password":"flow-secret","database":"shop","filter_schemas":["public"]"#,
@@ -102,27 +105,34 @@ fn tap_postgres(postgres: &Postgres, records: u64, runs: u64) {
         batches.path().display()
     );
     let files = open(&files, TABLES, resource);
-    let shims = [1, 2].map(|parallelism| Shim::new("singer", &tap, parallelism));
-    let mut costs = [Vec::new(), Vec::new(), Vec::new()];
+    let shims = [1, 2].map(|parallelism| Shim::new("singer", &[&tap], parallelism));
+    let unloading = Shim::new("singer", &[&unloading_tap[0], &unloading_tap[1]], 1);
+    let mut costs = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..runs {
         costs[0].push(shims[0].run(&messages));
         costs[1].push(shims[1].run(&messages));
         costs[2].push(shims[0].run(&files));
+        costs[3].push(unloading.run(&files));
     }
-    let [one, two, batch] = costs.map(fastest);
+    let [one, two, batch, unloaded] = costs.map(fastest);
+    let faster = |cost: Cost| {
+        say(&format!("    {:.2} x faster", one.wall.as_secs_f64() / cost.wall.as_secs_f64()));
+    };
     say(&format!("four tables of {records} rows:"));
     row("tap-postgres, RECORD messages", one);
     row("tap-postgres, read.parallelism: 2", two);
-    say(&format!("    {:.2} x faster", one.wall.as_secs_f64() / two.wall.as_secs_f64()));
+    faster(two);
     row("tap-postgres, BATCH files", batch);
-    say(&format!("    {:.2} x faster", one.wall.as_secs_f64() / batch.wall.as_secs_f64()));
+    faster(batch);
+    row("tap-postgres, its database writes them", unloaded);
+    faster(unloaded);
 }
 
-/// Installs a connector of the gallery. Gives its program.
-fn install(shim: &str, program: &str) -> PathBuf {
+/// Installs a connector of the gallery. Gives the folder of its programs.
+fn install(shim: &str) -> PathBuf {
     let folder = repository("shims").join(shim);
     prepare("install", &folder);
-    folder.join(".venv/bin").join(program)
+    folder.join(".venv/bin")
 }
 
 fn prepare(command: &str, shim: &Path) {
@@ -139,11 +149,12 @@ fn repository(path: &str) -> PathBuf {
 struct Shim(tempfile::TempDir);
 
 impl Shim {
-    fn new(protocol: &str, program: &Path, parallelism: u32) -> Self {
+    fn new(protocol: &str, command: &[&Path], parallelism: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let command: Vec<String> = command.iter().map(|word| word.display().to_string()).collect();
         let yaml = format!(
             "protocol: {protocol}\ncommand: [{}]\nread: {{parallelism: {parallelism}}}\n",
-            program.display()
+            command.join(", ")
         );
         std::fs::write(folder.path().join("shim.yaml"), yaml).expect("written");
         prepare("bake", folder.path());
@@ -184,7 +195,7 @@ fn fastest(costs: Vec<Cost>) -> Cost {
 fn row(name: &str, cost: Cost) {
     let seconds = Duration::as_secs_f64;
     say(&format!(
-        "{name:<36} {:>7.2} s wall {:>7.2} s CPU of its own {:>7.2} s of its children {:>6} MB printed",
+        "{name:<38} {:>7.2} s wall {:>7.2} s CPU of its own {:>7.2} s of its children {:>6} MB printed",
         seconds(&cost.wall),
         seconds(&cost.cpu),
         seconds(&cost.cpu_of_children),

@@ -2,12 +2,14 @@
 //! gzipped whatever the message says (singer-protocol.md, 3.6).
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use serde_json::value::RawValue;
 
+use super::lines::{Lines, TooLong};
 use crate::capture::event::Traits;
 use crate::failure::{Code, Failure};
 use crate::json::envelope::{Envelopes, Part, Rule};
@@ -15,8 +17,8 @@ use crate::json::envelope::{Envelopes, Part, Rule};
 /// The longest line of a file; memory holds one.
 const MAX_LINE: usize = 256 * 1024 * 1024;
 
-/// How much is read at once, of the file and of what it is unpacked to.
-const BUFFER: usize = 256 * 1024;
+/// How much of a packed file is read at once.
+const BUFFER: usize = 64 * 1024;
 
 /// The first bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -29,8 +31,8 @@ const DELETED: u8 = 1;
 pub struct Records {
     path: PathBuf,
     stream: String,
-    reader: Box<dyn BufRead>,
-    line: Vec<u8>,
+    content: Box<dyn Read>,
+    lines: Lines,
     number: u64,
     envelopes: Envelopes,
     deletion_marker: &'static str,
@@ -51,26 +53,22 @@ impl Records {
         let mut start = Vec::new();
         file.by_ref().take(2).read_to_end(&mut start).map_err(|error| failed(&error))?;
         file.rewind().map_err(|error| failed(&error))?;
-        let reader: Box<dyn BufRead> = if start == GZIP {
-            Box::new(BufReader::with_capacity(
-                BUFFER,
-                MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file)),
-            ))
+        let content: Box<dyn Read> = if start == GZIP {
+            Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file)))
         } else {
-            Box::new(BufReader::with_capacity(BUFFER, file))
+            Box::new(file)
         };
         let rule = |name, place| Rule { of: Part::Message, name, is: Part::Value(place) };
         let envelopes = Envelopes::new(&[rule("_meta", META), rule(deletion_marker, DELETED)]);
         let (path, stream) = (path.to_owned(), stream.to_owned());
-        Ok(Self { path, stream, reader, line: Vec::new(), number: 0, envelopes, deletion_marker })
+        let lines = Lines::new(MAX_LINE);
+        Ok(Self { path, stream, content, lines, number: 0, envelopes, deletion_marker })
     }
 
     /// The next record's text, and what it has; blank lines are passed over.
     pub fn next_record(&mut self) -> Result<Option<(&[u8], Traits)>, Failure> {
-        if !self.next_line()? {
-            return Ok(None);
-        }
-        let line = self.line.trim_ascii();
+        let Some(place) = self.next_line()? else { return Ok(None) };
+        let line = self.lines.line(place).trim_ascii();
         let ordinary = if line.starts_with(b"{") { self.envelopes.read(line) } else { None };
         if let Some(parts) = ordinary {
             return Ok(Some((line, Traits::noticed(&parts, META, DELETED))));
@@ -87,21 +85,28 @@ impl Records {
         }
     }
 
-    /// Reads the next line that is not blank; `false` at the end.
-    fn next_line(&mut self) -> Result<bool, Failure> {
+    /// Where the next line stands that is not blank; `None` at the end.
+    fn next_line(&mut self) -> Result<Option<Range<usize>>, Failure> {
         loop {
-            self.line.clear();
             self.number += 1;
-            let limit = u64::try_from(MAX_LINE + 1).unwrap_or(u64::MAX);
-            let read = self.reader.by_ref().take(limit).read_until(b'\n', &mut self.line);
-            match read {
-                Err(error) => return Err(self.damaged(&error.to_string())),
-                Ok(0) => return Ok(false),
-                Ok(read) if read > MAX_LINE => {
-                    return Err(self.damaged("it is longer than 256 MiB"));
-                }
-                Ok(_) if self.line.trim_ascii().is_empty() => {}
-                Ok(_) => return Ok(true),
+            let Some(place) = self.next_place()? else { return Ok(None) };
+            if !self.lines.line(place.clone()).trim_ascii().is_empty() {
+                return Ok(Some(place));
+            }
+        }
+    }
+
+    fn next_place(&mut self) -> Result<Option<Range<usize>>, Failure> {
+        loop {
+            match self.lines.next_place() {
+                Ok(None) => {}
+                Ok(place) => return Ok(place),
+                Err(TooLong { .. }) => return Err(self.damaged("it is longer than 256 MiB")),
+            }
+            let read = self.lines.fill_blocking(&mut self.content);
+            if read.map_err(|error| self.damaged(&error.to_string()))? == 0 {
+                let rest = self.lines.rest_place();
+                return Ok((!rest.is_empty()).then_some(rest));
             }
         }
     }

@@ -4,6 +4,9 @@
 //! grows, and shrinks again afterwards. The position up to which no newline was found is
 //! remembered, so a long line is scanned once.
 
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// How much is read at once.
@@ -46,8 +49,28 @@ impl Lines {
         Ok(read)
     }
 
+    /// The same of a source that blocks.
+    pub(super) fn fill_blocking(&mut self, source: &mut impl Read) -> std::io::Result<usize> {
+        self.make_room();
+        let read = loop {
+            match source.read(&mut self.buffer[self.end..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        self.end += read;
+        Ok(read)
+    }
+
     /// The next whole line, without its newline; `None` where more has to be read first.
+    #[inline]
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, TooLong> {
+        Ok(self.next_place()?.map(|place| &self.buffer[place]))
+    }
+
+    /// Where the next line stands, for [`line`](Self::line) before more is read.
+    #[inline]
+    pub(super) fn next_place(&mut self) -> Result<Option<Range<usize>>, TooLong> {
         if let Some(offset) = memchr::memchr(b'\n', &self.buffer[self.scanned..self.end]) {
             let line = self.start..self.scanned + offset;
             self.start = line.end + 1;
@@ -55,7 +78,7 @@ impl Lines {
             if line.len() > self.limit {
                 return Err(TooLong { limit: self.limit });
             }
-            Ok(Some(&self.buffer[line]))
+            Ok(Some(line))
         } else {
             self.scanned = self.end;
             if self.end - self.start > self.limit {
@@ -67,10 +90,22 @@ impl Lines {
 
     /// What was read and has no newline yet; afterwards the buffer is empty.
     pub fn take_rest(&mut self) -> &[u8] {
+        let rest = self.rest_place();
+        &self.buffer[rest]
+    }
+
+    /// Where that stands, for [`line`](Self::line) before more is read.
+    pub(super) fn rest_place(&mut self) -> Range<usize> {
         let rest = self.start..self.end;
         self.start = self.end;
         self.scanned = self.end;
-        &self.buffer[rest]
+        rest
+    }
+
+    /// The text of a line.
+    #[inline]
+    pub(super) fn line(&self, place: Range<usize>) -> &[u8] {
+        &self.buffer[place]
     }
 
     fn make_room(&mut self) {
