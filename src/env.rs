@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place")]
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// The shim's folder; the flag is `--shim`. Upstream gets it too, as an absolute path.
@@ -50,11 +51,6 @@ pub const JAVA_HOME: &str = "JAVA_HOME";
 /// How many heaps glibc keeps; set for upstream in a container with a limit, where it is not set.
 pub const MALLOC_ARENA_MAX: &str = "MALLOC_ARENA_MAX";
 
-/// Whether a variable is set at all.
-pub fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some()
-}
-
 /// airbyte-to-flow's: with `per_stream`, the connector of a folder in its layout gets its state as a
 /// list of STREAM messages.
 pub const ATF_STATE_FORMAT: &str = "AIRBYTE_TO_FLOW_STATE_FORMAT";
@@ -63,6 +59,11 @@ pub const ATF_STATE_FORMAT: &str = "AIRBYTE_TO_FLOW_STATE_FORMAT";
 pub const SOPS_AGE_KEY: &str = "SOPS_AGE_KEY";
 /// A file with such keys; sops' name for it.
 pub const SOPS_AGE_KEY_FILE: &str = "SOPS_AGE_KEY_FILE";
+
+/// Whether a variable is set at all.
+pub fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
 
 /// A variable's value, where it is set, not empty, and UTF-8.
 pub fn get(name: &str) -> Option<String> {
@@ -74,7 +75,14 @@ pub fn path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin"))
 }
 
-/// The file of this name in one of the places of [`path`], where there is one.
+/// The program of this name in one of the places of [`path`], where there is one.
 pub fn program(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&path()).map(|place| place.join(name)).find(|path| path.is_file())
+    program_in(std::env::split_paths(&path()), name)
+}
+
+/// The same in one of these folders.
+pub fn program_in(folders: impl IntoIterator<Item = PathBuf>, name: &str) -> Option<PathBuf> {
+    folders.into_iter().map(|folder| folder.join(name)).find(|path| {
+        path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    })
 }

@@ -1,9 +1,8 @@
 //! How a run of flow-shim fails: one [`Failure`], logged once, as the last line on stderr.
 //!
-//! Flow shows that last line to the user (`reference: connector-init`), so a failure carries a
-//! message for people, a code to search for, and the facts that a developer wants beside it. Texts are
-//! fragments in lower case that say what happened, where, and what to do; they never hold a value
-//! of a config.
+//! Flow shows that last line to the user, so a failure carries a message for people, a code to search
+//! for, and the facts that a developer wants beside it. Texts are fragments in lower case that say what
+//! happened, where, and what to do; they never hold a value of a config.
 
 mod code;
 mod kind;

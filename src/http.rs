@@ -15,7 +15,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use crate::env;
 
 /// How much of an answer is read, in bytes.
-pub const LARGEST_BODY: u64 = 8 * 1024 * 1024;
+const LARGEST_BODY: u64 = 8 * 1024 * 1024;
 /// For a name to be resolved and a connection to be made.
 const CONNECT: Duration = Duration::from_secs(15);
 /// For everything together.

@@ -88,7 +88,7 @@ static FOR_PEOPLE: LazyLock<bool> = LazyLock::new(|| {
 });
 
 /// Whether lines of this level are written.
-pub fn enabled(level: Level) -> bool {
+fn enabled(level: Level) -> bool {
     level as u8 <= THRESHOLD.load(Ordering::Relaxed)
 }
 
@@ -136,12 +136,13 @@ pub fn learn_from(teacher: &Arc<Teacher>) {
 
 /// Logs a line that upstream wrote.
 pub fn upstream(level: Level, message: &str, mut fields: Map<String, Value>) {
-    if enabled(level) {
-        tell_folded(false);
-        if !FLOOD.lock().unwrap_or_else(PoisonError::into_inner).admits(level, message, Instant::now()) {
-            return;
-        }
-        mask::learn();
+    // Before a line that is not written, too: it may be quoted later, as the last of many or by a failure.
+    mask::learn();
+    if !enabled(level) {
+        return;
+    }
+    tell_folded(false);
+    if FLOOD.lock().unwrap_or_else(PoisonError::into_inner).admits(level, message, Instant::now()) {
         fields.insert("source".to_owned(), "upstream".into());
         write_line(level, message, fields);
     }
@@ -167,11 +168,11 @@ pub fn config_update(encrypted: Value) {
 /// that is over, or with `all` of all time, as at the end of the process.
 pub fn tell_folded(all: bool) {
     let folded = FLOOD.lock().unwrap_or_else(PoisonError::into_inner).folded(Instant::now(), all);
-    for flood::Folded { level, count, last } in folded {
+    for folded in folded {
         let mut fields = Map::new();
         fields.insert("source".to_owned(), "upstream".into());
-        fields.insert("folded".to_owned(), count.into());
-        write_line(level, &format!("{last} (and {} more lines like this one before it)", count - 1), fields);
+        fields.insert("folded".to_owned(), folded.count.into());
+        write_line(folded.level, &folded.message(), fields);
     }
 }
 

@@ -1,11 +1,13 @@
 //! The program: a runtime, signals as a wish to stop, one call, and an exit code.
 
 use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use flow_shim::capture::processes::shutdown::{Shutdown, Stop, Stopper};
 use flow_shim::capture::processes::warden;
 use flow_shim::cli::{Cli, Command};
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     log::start(env::get(env::LOG_LEVEL).and_then(|level| level.parse().ok()).unwrap_or(log::Level::Info));
+    log::log_panics();
     // Unwinding stops upstream and removes its config; what a panic says is logged by its hook.
     let Ok(result) = catch_unwind(AssertUnwindSafe(|| dispatch(cli))) else {
         return ExitCode::from(Cause::Internal.exit_code());
@@ -80,10 +83,21 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
             warden::watch(&session);
             Ok(0)
         }
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "flow-shim", &mut std::io::stdout().lock());
-            Ok(0)
+        Command::Completions { shell } => completions(shell).map(|()| 0),
+    }
+}
+
+/// Prints them. They are made first: clap takes a writer that fails for a bug, and a reader that has
+/// gone, as `head` does, is a quiet end.
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "flow-shim", &mut text);
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(Code::PIPES, format!("stdout cannot be written: {error}")))
         }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -119,7 +133,6 @@ fn with_runtime(work: impl AsyncFnOnce(Shutdown) -> Result<u8, Failure>) -> Resu
 
 async fn run(options: RunOptions, shutdown: Shutdown) -> Result<u8, Failure> {
     keep_secrets_off_disk();
-    log::log_panics();
     let connector = options.resolve(shutdown)?;
     // Plain files: std's stdin and stdout have buffers of their own that would only be in the way.
     let input = File::from(own(std::io::stdin().as_fd().try_clone_to_owned())?);

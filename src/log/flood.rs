@@ -34,12 +34,22 @@ struct Kind {
     last: String,
 }
 
-/// Lines that were left out.
+/// Lines that were left out; one at least.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Folded {
     pub(super) level: Level,
     pub(super) count: u64,
     pub(super) last: String,
+}
+
+impl Folded {
+    /// What is said of them: the last one, and how many came before it.
+    pub(super) fn message(&self) -> String {
+        match self.count {
+            1 => self.last.clone(),
+            count => format!("{} (and {} more lines like this one before it)", self.last, count - 1),
+        }
+    }
 }
 
 impl Flood {
@@ -114,8 +124,16 @@ mod tests {
         let folded = flood.folded(start + WINDOW, false);
         let last = "read 999999 rows".to_owned();
         assert_eq!(folded, [Folded { level: Level::Info, count: 1_000_000 - WRITTEN, last }]);
+        let message = folded[0].message();
+        assert_eq!(message, "read 999999 rows (and 999989 more lines like this one before it)");
         assert!(flood.admits(Level::Info, "read 7 rows", start + WINDOW), "a new window");
         assert_eq!(flood.folded(start + WINDOW, true), [], "nothing was left out");
+    }
+
+    #[test]
+    fn one_line_that_was_left_out_is_told_as_it_is() {
+        let folded = Folded { level: Level::Info, count: 1, last: "read 11 rows".to_owned() };
+        assert_eq!(folded.message(), "read 11 rows");
     }
 
     #[test]

@@ -67,7 +67,9 @@ pub(super) fn forms(name: &str, value: &str) -> BTreeSet<Form> {
     let trimmed = value.trim();
     let number = !trimmed.is_empty() && trimmed.parse::<f64>().is_ok();
     if number && trimmed.len() >= LONG_NUMBER {
-        forms.insert(Form { word: true, ..Form::plain(trimmed.to_owned()) });
+        encoded(trimmed, &mut forms);
+        // Within a longer number, its digits are another's.
+        forms = forms.into_iter().map(|form| Form { word: !form.base64, ..form }).collect();
     } else if is_common(trimmed) {
         beside_its_name(name, trimmed, &mut forms);
     } else if value.len() > LONGEST {
@@ -251,6 +253,14 @@ mod tests {
         assert!(has("password", "true", "{'password': 'true'}"));
         assert!(!has("password", "true", "it is true"));
         assert!(!has("password", "", "password="));
+    }
+
+    #[test]
+    fn numbers_that_are_long_are_found_encoded_too() {
+        assert!(has("id", "123456789012", "it is 123456789012"));
+        assert!(has("password", "12345678", &STANDARD_NO_PAD.encode("user:12345678")));
+        assert!(has("phone", "+15550123456", "to=%2B15550123456&"));
+        assert!(forms("id", "123456789012").iter().all(|form| form.word || form.base64));
     }
 
     #[test]

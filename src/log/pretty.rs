@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use super::Level;
 use crate::terminal::{Style, styled};
 
 /// Facts that the message says already, or that only machines need.
@@ -16,11 +17,11 @@ pub fn pretty(line: &Map<String, Value>) -> Option<String> {
     let text = |name: &str| line.get(name).and_then(Value::as_str);
     let message = text("message").or_else(|| text("msg"))?;
     let time = text("ts").and_then(|ts| ts.get(11..19)).unwrap_or_default();
-    let (mark, style) = match text("level")? {
-        "error" | "fatal" | "panic" => ("error", Style::Red),
-        "warn" | "warning" => ("warn ", Style::Yellow),
-        "info" => ("info ", Style::Green),
-        _ => ("debug", Style::Dim),
+    let (mark, style) = match text("level")?.parse() {
+        Ok(Level::Error) => ("error", Style::Red),
+        Ok(Level::Warn) => ("warn ", Style::Yellow),
+        Ok(Level::Info) => ("info ", Style::Green),
+        Ok(Level::Debug | Level::Trace) | Err(()) => ("debug", Style::Dim),
     };
     let mut pretty = format!("{} {} {}", styled(Style::Dim, time), styled(style, mark), harmless(message));
     let fields = line.get("fields").and_then(Value::as_object);
@@ -73,6 +74,14 @@ mod tests {
             Some("12:34:56 warn  slow stream=users rows=3\n  stderr:\n    one\n    two\n")
         );
         assert_eq!(of(json!({"no": "line"})), None);
+    }
+
+    #[test]
+    fn levels_of_other_connectors_are_known() {
+        for (level, mark) in [("ERROR", "error"), ("Warning", "warn "), ("INFO", "info "), ("trace", "debug")]
+        {
+            assert_eq!(of(json!({"level": level, "msg": "x"})), Some(format!(" {mark} x\n")), "{level}");
+        }
     }
 
     #[test]

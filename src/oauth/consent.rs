@@ -9,6 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq;
 
+use super::spec::text_of;
 use super::template;
 use crate::flow::message::OAuth2;
 
@@ -160,15 +161,6 @@ fn rendered(place: &str, text: &str, context: &Value) -> Result<String, String> 
         tracing::warn!("oauth2: {place} inserts {missing:?}, which there is not; it is left empty");
     }
     template::render(text, context).map_err(|why| format!("{place}: {why}"))
-}
-
-/// The values of the block's maps are JSON, in practice strings.
-fn text_of(json: &[u8]) -> String {
-    match serde_json::from_slice(json) {
-        Ok(Value::String(text)) => text,
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
-    }
 }
 
 /// Letters and digits, each as likely as any other.

@@ -4,6 +4,8 @@
 //! Few sources describe the flow itself; for the others, and for what Flow cannot express, this says
 //! why there is no block. Where values go in the config is told as a [`Placement`].
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::join::Placement;
@@ -13,6 +15,8 @@ use crate::json::pointer;
 
 /// Flow's `state` has about this many characters.
 const STATE_LENGTH: u64 = 40;
+/// The content type of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A block, and what it means for the config.
 #[derive(Debug)]
@@ -59,14 +63,12 @@ pub(super) fn derive(advanced_auth: &Value) -> Result<Derived, String> {
         access_token_headers: token_headers(&known, headers)?,
         access_token_response_map: outputs
             .iter()
-            .map(|output| (output.name.clone(), Value::from(output.source.clone()).to_string().into_bytes()))
+            .map(|output| (output.name.clone(), json_text(&output.source)))
             .collect(),
         ..OAuth2::default()
     };
     Ok(Derived { message, placement, doubts })
 }
-
-const FORM: &str = "application/x-www-form-urlencoded";
 
 fn placeholders(flow: &Value, specification: &Value) -> Placeholders {
     let mut known = Placeholders::new(|name| flow[name].as_str().map(str::to_owned));
@@ -134,18 +136,22 @@ fn json_body(known: &Placeholders, params: &Map<String, Value>) -> Result<String
 fn token_headers(
     known: &Placeholders,
     given: Option<&Map<String, Value>>,
-) -> Result<std::collections::BTreeMap<String, Vec<u8>>, String> {
-    let json = |text: String| Value::from(text).to_string().into_bytes();
+) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let Some(given) = given else {
         let defaults = [("accept", "application/json"), ("content-type", FORM)];
-        return Ok(defaults.map(|(name, value)| (name.to_owned(), json(value.to_owned()))).into());
+        return Ok(defaults.map(|(name, value)| (name.to_owned(), json_text(value))).into());
     };
     let translated = given.iter().map(|(name, value)| {
         let value = value.as_str().ok_or_else(|| format!("the header {name:?} is not text"))?;
         let name = known.translate(name, Place::Plain)?.to_ascii_lowercase();
-        Ok((name, json(known.translate(value, Place::Plain)?)))
+        Ok((name, json_text(&known.translate(value, Place::Plain)?)))
     });
     translated.collect()
+}
+
+/// A text as the block's maps have it.
+fn json_text(text: &str) -> Vec<u8> {
+    Value::from(text).to_string().into_bytes()
 }
 
 /// A value that the flow brings.

@@ -1,7 +1,7 @@
 //! Where the values of a consent flow go: Flow has them all in `/credentials` of the endpoint config,
 //! upstream where it likes (flow-protocol.md, 5.4; airbyte-protocol.md, 6.3).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The member of the endpoint config that Flow writes to.
 pub(super) const CREDENTIALS: &str = "credentials";
@@ -31,18 +31,17 @@ fn relocate(config: &mut Value, from: &[String], to: &[String]) {
     let (Some((name, above)), Some((target, way))) = (from.split_last(), to.split_last()) else { return };
     let object = above.iter().try_fold(&mut *config, |value, step| value.get_mut(step));
     let value = object.and_then(Value::as_object_mut).and_then(|object| object.shift_remove(name));
-    let Some(value) = value else { return };
-    let mut place = config;
-    for step in way {
-        if !place.is_object() {
-            *place = json!({});
-        }
-        place = place.as_object_mut().expect("it was made an object").entry(step).or_insert(json!({}));
+    let (Some(value), Some(root)) = (value, config.as_object_mut()) else { return };
+    way.iter().fold(root, |object, step| member(object, step)).insert(target.clone(), value);
+}
+
+/// The member of this name, made an object where it is none.
+pub(super) fn member<'m>(object: &'m mut Map<String, Value>, name: &str) -> &'m mut Map<String, Value> {
+    let member = object.entry(name.to_owned()).or_insert_with(|| json!({}));
+    if !member.is_object() {
+        *member = json!({});
     }
-    if !place.is_object() {
-        *place = json!({});
-    }
-    place[target] = value;
+    member.as_object_mut().expect("it was made an object")
 }
 
 /// Where upstream wants the values.

@@ -152,10 +152,10 @@ impl Placeholders {
 
     /// What a kind of thing is; `None` for a kind that there is not.
     fn value(&self, kind: &str, place: Place) -> Option<String> {
-        let literal = |text: &str| if place == Place::Plain { text.to_owned() } else { urlencode(text) };
+        let scopes = |text: &str| if place == Place::Plain { text.to_owned() } else { urlencode(text) };
         let flow_name = match kind {
-            "scope" | "scopes" => return Some(literal(&self.scopes)),
-            "optional_scopes" => return Some(literal(&self.optional_scopes)),
+            "scope" | "scopes" => return Some(scopes(&self.scopes)),
+            "optional_scopes" => return Some(scopes(&self.optional_scopes)),
             // Flow has what the provider sends back under the provider's name for it.
             "auth_code" => self.names.get("auth_code")?.as_str(),
             "state" => "state",

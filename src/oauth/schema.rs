@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::join::{CREDENTIALS, Placement};
+use super::join::{CREDENTIALS, Placement, member};
 
 /// The keyword that binds a branch to a provider.
 const PROVIDER: &str = "x-oauth2-provider";
@@ -142,15 +142,6 @@ fn declare(target: &mut Map<String, Value>, name: &str, found: Option<&Value>) {
         declared.shift_remove("airbyte_secret");
         declared.insert("secret".to_owned(), true.into());
     }
-}
-
-/// The member of this name, made an object where it is none.
-fn member<'m>(object: &'m mut Map<String, Value>, name: &str) -> &'m mut Map<String, Value> {
-    let member = object.entry(name.to_owned()).or_insert_with(|| json!({}));
-    if !member.is_object() {
-        *member = json!({});
-    }
-    member.as_object_mut().expect("it was made an object")
 }
 
 fn require(root: &mut Map<String, Value>, name: &str) {

@@ -70,10 +70,19 @@ pub fn consent(
 }
 
 /// Reads a block.
-pub fn message(section: &Value) -> Result<OAuth2, Failure> {
+fn message(section: &Value) -> Result<OAuth2, Failure> {
     serde_json::from_str(&section.to_string()).map_err(|error| {
         Failure::new(Code::OAUTH2_BLOCK, format!("`oauth2` in shim.yaml is not what Flow takes: {error}"))
     })
+}
+
+/// The text of a value of the block's maps, which are JSON, in practice strings.
+pub fn text_of(json: &[u8]) -> String {
+    match serde_json::from_slice(json) {
+        Ok(Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
 }
 
 /// The templates of consent and of the token request, with their names in the block.
@@ -89,8 +98,7 @@ fn templates(message: &OAuth2) -> Vec<(String, String)> {
     ];
     for (place, map) in maps {
         for (name, text) in map {
-            let text = serde_json::from_slice::<String>(text).unwrap_or_default();
-            templates.push((format!("{place}.{name}"), text));
+            templates.push((format!("{place}.{name}"), text_of(text)));
         }
     }
     templates

@@ -1,13 +1,18 @@
 //! Upstream's command: how a shim or a command line names it, and where the program is.
 //!
 //! Nothing passes through a shell. A bare name is looked up in the shim's virtual environment
-//! (`.venv/bin`, made by `flow-shim install`), then in PATH. The name `flow-shim` is this very
-//! program: the embedded demo connector runs in it.
+//! (`.venv/bin`, made by `flow-shim install`), then in PATH; a path is one from the shim's folder, else
+//! from the current one. The name `flow-shim` is this very program: the embedded demo connector runs
+//! in it.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::env;
 use crate::failure::{Code, Failure};
+
+/// The virtual environment in a shim's folder.
+const VENV: &str = ".venv";
 
 /// Program and arguments, with the folder of the shim that names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,11 +35,11 @@ impl CommandLine {
     }
 
     /// Variables that let upstream find what was installed beside the shim.
-    pub fn environment(&self) -> Vec<(&'static str, std::ffi::OsString)> {
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
         let mut variables = Vec::new();
         if let Some(folder) = &self.folder {
             variables.push((env::SHIM_DIR, folder.clone().into_os_string()));
-            let venv = folder.join(".venv");
+            let venv = folder.join(VENV);
             if venv.is_dir() {
                 let mut places = vec![venv.join("bin")];
                 places.extend(std::env::split_paths(&env::path()));
@@ -62,21 +67,20 @@ impl CommandLine {
             });
         }
         if program.contains('/') {
-            let path = Path::new(program);
-            let beside =
-                self.folder.as_ref().map(|folder| folder.join(path)).filter(|beside| beside.exists());
-            let found = beside.unwrap_or_else(|| path.to_owned());
-            return if found.exists() { Ok(found) } else { Err(self.missing()) };
+            let beside = self.folder.as_ref().map(|folder| folder.join(program));
+            let found = beside.into_iter().chain([PathBuf::from(program)]).find(|path| path.exists());
+            let places =
+                if program.starts_with('/') { "" } else { " in the shim's folder or in the current one" };
+            return found.ok_or_else(|| self.missing(places));
         }
-        let venv = self.folder.iter().map(|folder| folder.join(".venv/bin"));
-        let path = env::path();
-        venv.chain(std::env::split_paths(&path))
-            .map(|place| place.join(program))
-            .find(|candidate| is_executable(candidate))
-            .ok_or_else(|| self.missing())
+        let installed = self.folder.iter().map(|folder| folder.join(VENV).join("bin"));
+        env::program_in(installed, program)
+            .or_else(|| env::program(program))
+            .ok_or_else(|| self.missing(" in the shim's .venv/bin or in PATH"))
     }
 
-    fn missing(&self) -> Failure {
+    /// What is said of a program that is in none of these places.
+    fn missing(&self, places: &str) -> Failure {
         let program = self.program();
         let advice = match &self.folder {
             Some(folder) if folder.join("requirements.txt").exists() => {
@@ -86,16 +90,9 @@ impl CommandLine {
         };
         Failure::new(
             Code::UPSTREAM_NOT_FOUND,
-            format!(
-                "the upstream program {program:?} was not found in the shim's .venv/bin or in PATH; {advice}"
-            ),
+            format!("the upstream program {program:?} was not found{places}; {advice}"),
         )
     }
-}
-
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -116,5 +113,16 @@ mod tests {
         let failure = command(&["no-such-tap"]).find().expect_err("it is missing");
         assert!(failure.message.contains("\"no-such-tap\""), "{failure}");
         assert!(command(&[]).find().is_err());
+    }
+
+    #[test]
+    fn a_path_is_not_looked_up_in_path_and_the_error_does_not_say_so() {
+        for (program, place) in [
+            ("bin/no-such-tap", "not found in the shim's folder or in the current one; "),
+            ("/no/such/tap", "\"/no/such/tap\" was not found; "),
+        ] {
+            let failure = command(&[program]).find().expect_err("it is missing");
+            assert!(failure.message.contains(place), "{failure}");
+        }
     }
 }

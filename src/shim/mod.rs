@@ -1,4 +1,8 @@
 //! What a shim folder says: `shim.yaml`, its defaults, and upstream's command.
+//!
+//! [`definition`] is the whole of a `shim.yaml`; [`read`], [`schema`] and [`streams`] have its larger
+//! sections, [`units`] and [`pointers`] the forms of its values. [`load`] finds and reads the folder,
+//! [`atf`] one of airbyte-to-flow's. [`stream`] is what all of it says of one stream.
 
 pub mod atf;
 mod atf_files;

@@ -1,14 +1,11 @@
 //! JSON pointers in `shim.yaml`: of keys, of values to be moved and to be changed.
 
-#![expect(clippy::zero_sized_map_values, reason = "one normalization today is no reason for a set")]
-
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-use super::streams::Normalization;
 use crate::json::pointer;
 use crate::json::remap::Move;
 
@@ -71,13 +68,13 @@ pub(super) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<V
     Ok(Some(key))
 }
 
-/// Reads changes of values by their pointers.
-pub(super) fn normalizations<'de, D: Deserializer<'de>>(
+/// Reads what is said of places, by their pointers.
+pub(super) fn by_pointer<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
-) -> Result<BTreeMap<String, Normalization>, D::Error> {
-    let changes = BTreeMap::<String, Normalization>::deserialize(deserializer)?;
-    match changes.keys().find_map(|text| steps(text).err()) {
+) -> Result<BTreeMap<String, T>, D::Error> {
+    let places = BTreeMap::<String, T>::deserialize(deserializer)?;
+    match places.keys().find_map(|text| steps(text).err()) {
         Some(mistake) => Err(de::Error::custom(mistake)),
-        None => Ok(changes),
+        None => Ok(places),
     }
 }

@@ -32,11 +32,10 @@ pub fn visibility(definition: &Definition, name: &str, full: &str) -> Visibility
 /// What is different for a stream. Each setting comes from the most specific entry that has it: that
 /// of the full name, of the plain one, then the glob that names most characters.
 pub fn stream_override(definition: &Definition, name: &str, full: &str) -> StreamOverride {
-    let entries = entries(definition, &[full, name]);
-    let recommended = airbyte_to_flow(name);
+    let entries = entries_for(definition, &[full, name]);
     let shaping = match definition.streams.conventions {
         Conventions::FlowShim => entries.clone(),
-        Conventions::AirbyteToFlow => self::entries(definition, &[&recommended]),
+        Conventions::AirbyteToFlow => entries_for(definition, &[&airbyte_to_flow(name)]),
     };
     StreamOverride {
         key: shaping.iter().find_map(|entry| entry.key.clone()),
@@ -53,7 +52,7 @@ pub fn stream_override(definition: &Definition, name: &str, full: &str) -> Strea
 }
 
 /// The entries that speak of a stream of these names, the most specific one first.
-fn entries<'a>(definition: &'a Definition, names: &[&str]) -> Vec<&'a StreamOverride> {
+fn entries_for<'a>(definition: &'a Definition, names: &[&str]) -> Vec<&'a StreamOverride> {
     let mut found: Vec<_> = definition
         .streams
         .overrides

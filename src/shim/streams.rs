@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::pointers::{key, normalizations};
+use super::pointers::{by_pointer, key};
 use super::units::optional_duration;
 
 /// `streams:`
@@ -51,7 +51,7 @@ pub struct StreamOverride {
     /// An RFC 7396 patch of the stream's schema.
     pub schema_patch: Option<Value>,
     /// Values to be changed, by JSON pointer into a record.
-    #[serde(deserialize_with = "normalizations")]
+    #[serde(deserialize_with = "by_pointer")]
     #[schemars(with = "BTreeMap<String, Normalization>")]
     pub normalize: BTreeMap<String, Normalization>,
     /// What a full refresh does with rows that are gone; absent: what fits the binding.

@@ -127,6 +127,16 @@ fn a_tap_that_rewrites_its_config_is_heard() {
 }
 
 #[test]
+fn a_token_in_a_line_that_is_not_logged_is_masked_where_the_failure_quotes_it() {
+    let config = json!({"auth": {"refresh_token": "token-unlogged-0"}, "sleep": 0, "twice": true});
+    let request = open(config, &[singer("users", "FULL_TABLE")], json!({}));
+    let run = renewing("singer", "token-unlogged").run(&[request]);
+    let last = run.logs.last().expect("a last line");
+    assert!(last["fields"]["stderr"].to_string().contains("DEBUG renewed: "), "{last}");
+    assert_unsaid(&run, "token-unlogged");
+}
+
+#[test]
 fn without_a_service_it_is_said_once() {
     for url in ["", "http://127.0.0.1:9/v1"] {
         let config = json!({"auth": {"refresh_token": "token-unkept-0"}, "sleep": 0});

@@ -157,6 +157,15 @@ fn every_commands_help_has_examples_that_its_command_line_takes() {
 }
 
 #[test]
+fn completions_end_quietly_where_nobody_reads_them() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(program());
+    let output = command.args(["completions", "bash"]).stdout(writer).output().expect("it runs");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
 fn completions_are_read_by_their_shells() {
     for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
         let script = stdout(&quiet(&["completions", shell]));

@@ -63,8 +63,7 @@ fn variables(subject: &Subject<'_>, message: &OAuth2, config: &Value, report: &m
         (vec!["accessTokenBody"], message.access_token_body.clone(), &token),
     ];
     for (name, text) in &message.access_token_headers {
-        let text = serde_json::from_slice::<String>(text).unwrap_or_default();
-        templates.push((vec!["accessTokenHeaders", name], text, &token));
+        templates.push((vec!["accessTokenHeaders", name], spec::text_of(text), &token));
     }
     for (path, text, context) in &templates {
         let mut unknown: Vec<String> = template::missing(text, context).into_iter().collect();
