@@ -10,18 +10,17 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::env;
 
-/// How wide a line is where the terminal does not say.
-const USUAL_WIDTH: usize = 80;
+/// Rows and columns where the terminal does not say.
+const USUAL: (usize, usize) = (24, 80);
 
 static STDERR: LazyLock<bool> = LazyLock::new(|| stderr().is_terminal());
 static STDOUT: LazyLock<bool> = LazyLock::new(|| stdout().is_terminal());
 static COLOURS: LazyLock<bool> = LazyLock::new(|| {
-    let word = |name| env::get(name);
     coloured(
         env::get(env::NO_COLOR).is_some(),
-        word(env::CLICOLOR_FORCE).as_deref(),
-        word(env::CLICOLOR).as_deref(),
-        *STDERR && word(env::TERM).is_none_or(|term| term != "dumb"),
+        env::get(env::CLICOLOR_FORCE).as_deref(),
+        env::get(env::CLICOLOR).as_deref(),
+        *STDERR && env::get(env::TERM).is_none_or(|term| term != "dumb"),
     )
 });
 static AREA: Mutex<Area> = Mutex::new(Area { text: String::new(), lines: 0 });
@@ -65,13 +64,14 @@ pub fn stdout_width() -> Option<usize> {
 }
 
 /// Rows of the terminal on stderr.
-pub fn height() -> usize {
+pub fn stderr_height() -> usize {
     size(stderr()).0
 }
 
+/// Rows and columns.
 fn size(stream: impl AsFd) -> (usize, usize) {
     let size = rustix::termios::tcgetwinsize(stream).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
-    size.map_or((24, USUAL_WIDTH), |size| (size.ws_row.into(), size.ws_col.into()))
+    size.map_or(USUAL, |size| (size.ws_row.into(), size.ws_col.into()))
 }
 
 /// A colour or a weight.

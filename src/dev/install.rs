@@ -4,8 +4,9 @@
 //! made of; when that has not changed, nothing is done.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use super::subprocess;
 use crate::env;
 use crate::failure::{Code, Failure};
 
@@ -102,21 +103,13 @@ fn version(python: &Path) -> Option<(u32, u32)> {
 
 /// Runs one step in the shim's folder, so that relative paths in requirements.txt hold.
 fn run(step: &str, command: &mut Command, shim: &Path) -> Result<(), Failure> {
-    let output = command
-        .current_dir(shim)
-        .stdin(Stdio::null())
-        .output()
+    let output = subprocess::run(command.current_dir(shim), b"")
         .map_err(|error| Failure::new(Code::INSTALL_FAILED, format!("{step} failed: {error}")))?;
     if output.status.success() {
         return Ok(());
     }
-    let said =
-        String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr })
-            .into_owned();
-    let error = said.lines().rev().find(|line| line.to_lowercase().contains("error")).or(said.lines().last());
-    Err(Failure::new(
-        Code::INSTALL_FAILED,
-        format!("{step} failed: {}", error.unwrap_or("nothing was said").trim()),
-    )
-    .with("output", said))
+    let said = subprocess::said(&output);
+    let reason = said.lines().rfind(|line| line.to_lowercase().contains("error"));
+    let reason = reason.or_else(|| subprocess::last_line(&said)).unwrap_or("nothing was said").trim();
+    Err(Failure::new(Code::INSTALL_FAILED, format!("{step} failed: {reason}")).with("output", said.as_ref()))
 }

@@ -1,11 +1,13 @@
 //! Commands for developers.
 //!
-//! `preview` and `raw` are the embedded driver: what `flowctl` does for a local developer, with no
-//! account and no network. `record`, `replay` and `install` and `new` help to wrap a connector,
-//! `pull-upstream` to change one. Uses everything below; nothing uses it but the command line.
+//! `preview`, `raw` and `oauth` use the embedded driver: what `flowctl` does for a local developer, with
+//! no account and no network. `new`, `import_atf`, `install`, `bake`, `record` and `replay` help to wrap a
+//! connector, `check` and `diff` say what is wrong with one or changes, `pull_upstream` takes one in to be
+//! changed. Uses everything below; nothing uses it but the command line.
 //!
 //! Each file and folder is one command, but for what they share: `driver` talks to a connector as Flow
-//! does, `catalog` reads flow.yaml files, `display` prints, `known` asks what a shim offers.
+//! does, `catalog` reads flow.yaml files, which `options` chooses captures from, `display` prints, `known`
+//! asks what a shim offers, `schema` compiles JSON schemas as Flow does, `subprocess` runs programs.
 
 pub mod bake;
 pub mod catalog;
@@ -24,3 +26,5 @@ pub mod pull_upstream;
 pub mod raw;
 pub mod record;
 pub mod replay;
+mod schema;
+mod subprocess;

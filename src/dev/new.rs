@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::failure::{Code, Failure};
 use crate::shim::definition::ProtocolName;
 
@@ -93,11 +95,12 @@ fn test_flow(name: &str, folder: &str) -> String {
     )
 }
 
-/// A YAML scalar: JSON's strings are YAML's.
+/// A YAML scalar that is text, in quotes where it would not be without; JSON's strings are YAML's.
 fn quoted(text: &str) -> String {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte));
     let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
-    if plain && starts { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    let is_text = || serde_saphyr::from_str::<Value>(text).is_ok_and(|read| read == text);
+    if plain && starts && is_text() { text.to_owned() } else { Value::from(text).to_string() }
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -126,5 +129,7 @@ mod tests {
         assert_eq!(quoted("source-x"), "source-x");
         assert_eq!(quoted("a: b"), "\"a: b\"");
         assert_eq!(quoted("1.5"), "\"1.5\"");
+        assert_eq!(quoted("true"), "\"true\"");
+        assert_eq!(quoted("null"), "\"null\"");
     }
 }

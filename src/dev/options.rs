@@ -1,9 +1,12 @@
-//! Options that all commands of the driver share, and the choice of captures.
+//! Options that all commands of the driver share, and what they choose: a capture, and how its connector
+//! is asked.
 
 use std::path::PathBuf;
 
 use super::catalog::flow_yaml::Catalog;
 use super::catalog::task::Task;
+use super::driver::Driver;
+use crate::capture::processes::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 
 /// Which capture of which file.
@@ -43,6 +46,11 @@ impl TaskOptions {
             task.endpoint.program.replay(transcript)?;
         }
         Ok(task)
+    }
+
+    /// Asks connectors in the network of these options.
+    pub(super) fn driver<'a>(&'a self, shutdown: &'a Shutdown) -> Driver<'a> {
+        Driver { network: &self.network, shutdown }
     }
 
     /// The one capture that is meant.

@@ -1,18 +1,16 @@
 //! `flow-shim raw …`: one request to a connector, its answer as lines of JSON, in flowctl's forms
 //! (flow-protocol.md, section 7.1).
 
-use super::catalog::task::{Task, VERSION, json};
+use super::catalog::task::Task;
 use super::catalog::write_bindings;
 use super::display::answer_table;
 use super::display::form::AnswerForm;
 use super::display::output::Output;
-use super::driver::Driver;
 use super::driver::answers;
 use super::options::TaskOptions;
 use super::preview::{self, PreviewOptions};
 use crate::capture::processes::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
-use crate::flow::message::{ApplyRequest, DiscoverRequest, Request, Response, Spec, SpecRequest};
 
 /// What to ask.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -106,33 +104,15 @@ pub async fn run(command: &RawCommand, shutdown: &Shutdown) -> Result<(), Failur
     output.flush()
 }
 
-/// The question that only the endpoint matters for needs no bindings.
-async fn ask(
-    options: &TaskOptions,
-    shutdown: &Shutdown,
-    doing: &str,
-    request: impl FnOnce(&Task, &Spec) -> Result<Request, Failure>,
-) -> Result<(Task, Spec, Response), Failure> {
+/// The one capture that is meant; what only its endpoint matters for needs no bindings.
+fn task(options: &TaskOptions, with_bindings: bool) -> Result<Task, Failure> {
     let catalog = options.catalog()?;
-    let with_bindings = matches!(doing, "validate" | "apply");
-    let task = options.task(&catalog, &options.only(&catalog)?, with_bindings)?;
-    let driver = Driver { network: &options.network, shutdown };
-    let (spec, answer) = driver.unary(&task, doing, |spec| request(&task, spec)).await?;
-    Ok((task, spec, answer))
-}
-
-fn other(doing: &str) -> Failure {
-    Failure::new(Code::CONNECTOR_PROTOCOL, format!("{doing} was answered with something else"))
+    options.task(&catalog, &options.only(&catalog)?, with_bindings)
 }
 
 async fn spec(options: &AskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
-    let request = |task: &Task, _: &Spec| {
-        let spec = SpecRequest { connector_type: task.connector_type(), config_json: json(&task.config) };
-        Ok(Request { spec: Some(spec), ..Default::default() })
-    };
-    let (_, _, answer) = ask(&options.task, shutdown, "spec", request).await?;
-    let spec = answer.spec.ok_or_else(|| other("spec"))?;
-    answers::spec(&spec)?;
+    let task = task(&options.task, false)?;
+    let spec = options.task.driver(shutdown).spec(&task).await?;
     match options.form {
         AnswerForm::Json => output.json(&spec),
         AnswerForm::Yaml => output.yaml(&spec),
@@ -146,16 +126,8 @@ async fn discover(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let DiscoverOptions { ask: AskOptions { task: chosen, form }, write, .. } = options;
-    let request = |task: &Task, _: &Spec| {
-        let discover = DiscoverRequest {
-            connector_type: task.connector_type(),
-            config_json: json(&task.config),
-            name: task.name.clone(),
-        };
-        Ok(Request { discover: Some(discover), ..Default::default() })
-    };
-    let (task, spec, answer) = ask(chosen, shutdown, "discover", request).await?;
-    let discovered = answer.discovered.ok_or_else(|| other("discover"))?;
+    let task = task(chosen, false)?;
+    let (spec, discovered) = chosen.driver(shutdown).discover(&task).await?;
     match form {
         _ if *write => {}
         AnswerForm::Json => discovered.bindings.iter().try_for_each(|binding| output.json(binding))?,
@@ -184,32 +156,20 @@ async fn discover(
 }
 
 async fn validate(options: &AskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
-    let request = |task: &Task, spec: &Spec| {
-        let capture = task.capture_spec(spec)?;
-        Ok(Request { validate: Some(task.validate_request(&capture)), ..Default::default() })
-    };
-    let (task, spec, answer) = ask(&options.task, shutdown, "validate", request).await?;
-    let validated = answer.validated.ok_or_else(|| other("validate"))?;
+    let task = task(&options.task, true)?;
+    let (capture, validated) = options.task.driver(shutdown).validate(&task).await?;
     match options.form {
         AnswerForm::Json => output.json(&validated)?,
         AnswerForm::Yaml => output.yaml(&validated)?,
         AnswerForm::Table => output.table(&answer_table::validated(&validated))?,
     }
     output.flush()?;
-    answers::validated(&validated, &task.capture_spec(&spec)?)
+    answers::validated(&validated, &capture)
 }
 
 async fn apply(options: &AskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
-    let request = |task: &Task, spec: &Spec| {
-        let apply = ApplyRequest {
-            capture: Some(task.capture_spec(spec)?),
-            version: VERSION.to_owned(),
-            ..Default::default()
-        };
-        Ok(Request { apply: Some(apply), ..Default::default() })
-    };
-    let (_, _, answer) = ask(&options.task, shutdown, "apply", request).await?;
-    let applied = answer.applied.ok_or_else(|| other("apply"))?;
+    let task = task(&options.task, true)?;
+    let applied = options.task.driver(shutdown).apply(&task).await?;
     match options.form {
         AnswerForm::Json => output.json(&applied),
         AnswerForm::Yaml => output.yaml(&applied),

@@ -6,7 +6,7 @@
 //! prints its whole config when it renews a token), and records: look before you share it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,7 +38,8 @@ pub fn record(options: RecordOptions) -> Result<u8, Failure> {
     let name = name(&call);
     for (source, kept) in [(&call.catalog, "catalog.json"), (&call.state, "state.json")] {
         if let Some(source) = source {
-            std::fs::copy(source, folder.join(kept)).map_err(|error| failed(source, &error))?;
+            std::fs::copy(source, folder.join(kept))
+                .map_err(|error| failed(&folder.join(kept), &format!("{}: {error}", source.display())))?;
         }
     }
     let started = jiff::Timestamp::now();
@@ -101,21 +102,23 @@ fn name(call: &Call) -> String {
 /// Copies as it comes. A reader that goes away ends the passing on, not the keeping.
 fn tee(mut from: impl Read, keep: &mut impl Write, pass: &mut impl Write) -> std::io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
+    let mut is_read_along = true;
     loop {
         let read = from.read(&mut buffer)?;
         if read == 0 {
             return Ok(());
         }
         keep.write_all(&buffer[..read])?;
-        pass.write_all(&buffer[..read]).and_then(|()| pass.flush())?;
+        is_read_along = is_read_along && pass.write_all(&buffer[..read]).and_then(|()| pass.flush()).is_ok();
     }
 }
 
 /// How many messages of each type a file has.
 fn messages(file: &Path) -> Value {
     let mut counts: Map<String, Value> = Map::new();
-    for line in std::fs::read(file).unwrap_or_default().split(|byte| *byte == b'\n') {
-        let message = serde_json::from_slice::<Value>(line).unwrap_or_default();
+    let lines = File::open(file).into_iter().flat_map(|file| BufReader::new(file).split(b'\n'));
+    for line in lines.map_while(Result::ok) {
+        let message = serde_json::from_slice::<Value>(&line).unwrap_or_default();
         if let Some(kind) = message["type"].as_str() {
             let count = counts.get(kind).and_then(Value::as_u64).unwrap_or(0) + 1;
             counts.insert(kind.to_owned(), count.into());
@@ -129,12 +132,15 @@ fn note(folder: &Path, name: &str, run: &Value) -> Result<(), Failure> {
     let file = folder.join("meta.json");
     let old = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
     let mut meta = old.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    if !meta["runs"].is_object() {
+        meta["runs"] = json!({});
+    }
     meta["runs"][name] = run.clone();
     let text = format!("{meta:#}\n");
     std::fs::write(&file, text).map_err(|error| failed(&file, &error))
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(
         Code::CANNOT_WRITE,
         format!("the transcript's {} cannot be written: {error}", path.display()),
@@ -144,6 +150,16 @@ fn failed(path: &Path, error: &std::io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_in_metadata_of_another_shape_gives_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("meta.json");
+        std::fs::write(&file, r#"{"package": "x", "runs": []}"#).expect("written");
+        note(folder.path(), "spec.jsonl", &json!({"exit_code": 0})).expect("it is noted");
+        let meta: Value = serde_json::from_slice(&std::fs::read(&file).expect("a file")).expect("JSON");
+        assert_eq!(meta, json!({"package": "x", "runs": {"spec.jsonl": {"exit_code": 0}}}));
+    }
 
     #[test]
     fn files_are_named_by_what_was_asked() {

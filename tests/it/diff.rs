@@ -196,6 +196,25 @@ fn shims_differ_in_what_they_say_of_the_same_upstream() {
 }
 
 #[test]
+fn a_change_of_a_state_names_the_collection_as_discovery_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let columns = json!({"id": {"type": "integer"}, "updated_at": {"type": "string"}});
+    let spec = json!({"type": "object", "properties": {"key": {"type": "string"}}});
+    let users = [stream("users", &columns, &json!({"namespace": "shop"}))];
+    let version = |name: &str, state: Value| {
+        let descriptor = json!({"name": "users", "namespace": "shop"});
+        let state =
+            json!({"type": "STREAM", "stream": {"stream_descriptor": descriptor, "stream_state": state}});
+        recording(folder.path().join(name), &spec, &users, &[state])
+    };
+    let (old, new) = (version("old", json!({"updated_at": 1})), version("new", json!({"page": 1})));
+    let (text, code) = diff(&old, &new, &["-o", "json"]);
+    let told: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((code, &told["backfill"]), (1, &json!(["shop.users"])));
+    assert_eq!(told["collections"], json!(["shop/users"]));
+}
+
+#[test]
 fn installed_versions_are_asked() {
     let folder = tempfile::tempdir().expect("a folder");
     let installed = |name: &str, recorded: PathBuf| {

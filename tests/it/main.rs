@@ -75,4 +75,5 @@ mod state_model;
 mod stream_overrides;
 mod takeover;
 mod terminal;
+mod transcripts;
 mod watchdog;

@@ -1,5 +1,6 @@
 //! A `test.flow.yaml` and all that it refers to: read, decrypted, resolved to tasks, and written to.
 
+pub(super) mod endpoint;
 pub(super) mod flow_yaml;
 pub(super) mod resource;
 pub(super) mod sops;

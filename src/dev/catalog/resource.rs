@@ -1,6 +1,8 @@
 //! What Flow derives from a resource config: the resource path, the config with `_meta` in it, and
 //! the key under which a binding's state is kept (flow-protocol.md, sections 2.3, 3.4 and 3.6).
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value};
 
 /// The resource path: `/_meta/path` of the config where it has one, else what the pointers of the
@@ -47,12 +49,13 @@ pub(super) fn state_key(path: &[String], backfill: u32) -> String {
             key.push(letter);
         } else {
             for byte in letter.encode_utf8(&mut [0; 4]).bytes() {
-                key = key + "%" + &format!("{byte:02X}");
+                // Writing into a String cannot fail.
+                let _ = write!(key, "%{byte:02X}");
             }
         }
     }
     if backfill != 0 {
-        key = key + ".v" + &backfill.to_string();
+        let _ = write!(key, ".v{backfill}");
     }
     key
 }

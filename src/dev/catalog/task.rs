@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::endpoint::{Endpoint, Program};
 use super::flow_yaml::Catalog;
 use super::resource;
 use super::sops;
 use super::yaml::Located;
-use crate::dev::driver::endpoint::{Endpoint, Program};
 use crate::failure::{Code, Failure};
 use crate::flow::message::{
     Binding, CaptureSpec, CollectionSpec, ConnectorType, Spec, ValidateBinding, ValidateRequest,

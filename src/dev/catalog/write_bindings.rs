@@ -6,7 +6,6 @@
 //! A capture that has bindings keeps them, and so does a collection that is there.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -128,17 +127,6 @@ fn block(value: &Value, indent: usize) -> Option<String> {
     let indent = " ".repeat(indent);
     let line = |line: &str| if line.is_empty() { String::new() } else { format!("{indent}{line}") };
     Some(text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n"))
-}
-
-/// What a preview says of a capture that reads nothing.
-pub(crate) fn none_in(capture: &str, source: &Path) -> Failure {
-    let shown = source.display();
-    wrong(
-        source,
-        format!(
-            "{capture} has no enabled binding, so there is nothing to read; `flow-shim raw discover --write --source {shown}` writes one for each stream"
-        ),
-    )
 }
 
 #[cfg(test)]

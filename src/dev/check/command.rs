@@ -1,7 +1,8 @@
 //! Whether upstream's program is there, or can be installed, and is the one that was baked.
 
 use super::report::{Place, Report};
-use super::{Subject, files};
+use super::requirements::REQUIREMENTS;
+use super::subject::Subject;
 use crate::shim::baked::{self, Baked};
 use crate::shim::command::CommandLine;
 use crate::shim::load;
@@ -29,7 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, baked: Option<&Baked>, report: &mut R
         }
         Err(failure) => {
             let installed = subject.folder.join(".venv/bin").is_dir();
-            let installable = subject.folder.join(files::REQUIREMENTS).is_file();
+            let installable = subject.folder.join(REQUIREMENTS).is_file();
             if installed || !installable {
                 let (what, advice) =
                     failure.message.rsplit_once("; ").unwrap_or((&failure.message, "install it"));

@@ -2,44 +2,13 @@
 
 use serde_json::Value;
 
-use super::report::{Place, Report};
-use super::{Subject, patterns};
-use crate::dev::driver::checks::compile;
-use crate::dev::known::config_schema;
+use super::patterns;
+use super::report::Report;
+use super::subject::Subject;
+use crate::capture::protocol::UpstreamSpec;
+use crate::dev::schema::compile;
 use crate::json::pointer;
 use crate::json::schema::types;
-use crate::oauth::spec::consent;
-use crate::shim::{atf, load};
-
-impl Subject<'_> {
-    /// Where a key of the definition stands: in `shim.yaml`, or in a file of airbyte-to-flow's.
-    pub(super) fn place(&self, keys: &[&str]) -> Place {
-        if self.folder.join(load::FILE).is_file() || !atf::is_atf(self.folder) {
-            return keys.iter().fold(Place::of(load::FILE), |place, key| place.key(key));
-        }
-        let (file, rest) = match keys {
-            ["oauth2", rest @ ..] => ("oauth2.patch.json", rest),
-            ["config", "map", rest @ ..] => ("spec.map.json", rest),
-            ["config", "schemaPatch", rest @ ..] => ("spec.patch.json", rest),
-            ["streams", "select", rest @ ..] => ("selected_streams.json", rest),
-            ["streams", "omit", rest @ ..] => ("omitted_streams.json", rest),
-            ["streams", "overrides", rest @ ..] => ("streams", rest),
-            rest => ("", rest),
-        };
-        rest.iter().fold(Place::of(file), |place, key| place.key(key))
-    }
-
-    /// The config schema that people see, with what consent adds; `None` where it is not known.
-    pub(super) fn seen_schema(&self) -> Option<Value> {
-        let spec = self.known.and_then(|known| known.spec.as_ref());
-        let schema = config_schema(self.definition, spec)?;
-        let described = spec.and_then(|spec| spec.consent_flow.as_ref());
-        match consent(self.definition.oauth2.as_ref(), described, schema.clone()) {
-            Ok(consent) => Some(consent.config_schema),
-            Err(_) => Some(schema),
-        }
-    }
-}
 
 /// Checks the section.
 pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
@@ -65,7 +34,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
 
 fn moves(subject: &Subject<'_>, report: &mut Report) {
     let (Some(seen), map) = (subject.seen_schema(), &subject.definition.config.map.0) else { return };
-    let upstream = subject.known.and_then(|known| known.spec.as_ref()?.config_schema());
+    let upstream = subject.upstream().and_then(UpstreamSpec::config_schema);
     // What an earlier move has put somewhere can be moved on.
     let mut there: Vec<&[String]> = Vec::new();
     for one in map {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::report::{Place, Report};
-use super::{Subject, secrets};
+use super::secrets;
+use super::subject::Subject;
+use crate::dev::catalog::endpoint::Program;
 use crate::dev::catalog::flow_yaml::Catalog;
 use crate::dev::catalog::resource;
 use crate::dev::catalog::task::{Task, TaskBinding};
-use crate::dev::driver::endpoint::Program;
 use crate::failure::Failure;
 
 /// The file.

@@ -1,23 +1,26 @@
 //! `flow-shim check`: what is wrong with a shim's folder, without running upstream.
 //!
 //! Where the folder has a recording, it is played and the shim is held against what it offers. Each
-//! file here looks at one thing; `report` keeps and prints what they find.
+//! file here looks at one thing of the `subject`; `report` keeps and prints what they find, with the
+//! line where it stands (`lines`).
 
 mod command;
 mod config;
-mod files;
 mod flow;
 mod lines;
+mod lock;
 mod oauth;
 mod patterns;
 mod report;
 mod requirements;
 mod secrets;
 mod streams;
+mod subject;
 
 use std::path::{Path, PathBuf};
 
 use self::report::{Place, Report};
+use self::subject::Subject;
 use super::display::form::Form;
 use super::known::{self, Known};
 use crate::capture::processes::shutdown::Shutdown;
@@ -40,15 +43,6 @@ pub struct CheckOptions {
     pub strict: bool,
 }
 
-/// A shim, and what is known of its upstream.
-struct Subject<'a> {
-    /// The folder.
-    folder: &'a Path,
-    definition: &'a Definition,
-    /// `None` where nothing is recorded, or the recording cannot be played.
-    known: Option<&'a Known>,
-}
-
 /// Checks, and prints what is found; the exit code.
 pub async fn check(options: &CheckOptions, shutdown: &Shutdown) -> Result<u8, Failure> {
     let folder = &options.shim;
@@ -59,7 +53,7 @@ pub async fn check(options: &CheckOptions, shutdown: &Shutdown) -> Result<u8, Fa
     let mut report = Report::new(folder);
     let shim = definition(folder, &mut report);
     requirements::check(folder, &mut report);
-    files::lock(folder, &mut report);
+    lock::check(folder, &mut report);
     let known = match (&shim, known::recording(folder)) {
         (Some((definition, _)), Some(recording)) => {
             recorded(&recording, definition, shutdown, &mut report).await

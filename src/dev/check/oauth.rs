@@ -1,15 +1,16 @@
 //! `oauth2:` of a shim: templates that render, variables that there are, and credentials that reach
 //! upstream.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
-use super::Subject;
 use super::report::Report;
+use super::subject::Subject;
 use crate::capture::protocol::UpstreamSpec;
-use crate::dev::known::config_schema;
 use crate::flow::message::OAuth2;
 use crate::json::schema::types;
-use crate::oauth::{spec, template};
+use crate::oauth::template;
 
 /// How deep examples of a config go.
 const DEEPEST: usize = 6;
@@ -17,15 +18,12 @@ const DEEPEST: usize = 6;
 /// Checks the section.
 pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
     let Some(section) = &subject.definition.oauth2 else { return };
-    let upstream = subject.known.and_then(|known| known.spec.as_ref());
+    let upstream = subject.upstream();
     if section == "auto" && upstream.is_none() {
         return;
     }
-    let described = upstream.and_then(|spec| spec.consent_flow.as_ref());
     let place = || subject.place(&["oauth2"]);
-    let schema = config_schema(subject.definition, upstream);
-    let given = schema.clone().unwrap_or_else(|| json!({"type": "object"}));
-    let consent = match spec::consent(Some(section), described, given) {
+    let consent = match subject.consent() {
         Ok(consent) => consent,
         Err(failure) => {
             let what =
@@ -38,7 +36,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
         report.warning(place(), doubt, "correct the block");
     }
     let Some(message) = &consent.message else { return };
-    if schema.is_some() {
+    if subject.config_schema().is_some() {
         variables(subject, message, &example(&consent.config_schema, 0), report);
     }
     let own = upstream.and_then(UpstreamSpec::config_schema).filter(|_| section != "auto");
@@ -66,9 +64,8 @@ fn variables(subject: &Subject<'_>, message: &OAuth2, config: &Value, report: &m
         templates.push((vec!["accessTokenHeaders", name], spec::text_of(text), &token));
     }
     for (path, text, context) in &templates {
-        let mut unknown: Vec<String> = template::missing(text, context).into_iter().collect();
+        let mut unknown: BTreeSet<String> = template::missing(text, context).into_iter().collect();
         unknown.extend(template::conditions(text).into_iter().filter(|name| !has(context, name)));
-        unknown.dedup();
         for name in unknown {
             let keys: Vec<&str> = ["oauth2"].into_iter().chain(path.iter().copied()).collect();
             let what = format!("it uses the variable {name:?}, which there is not");

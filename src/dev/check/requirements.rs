@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use super::files::REQUIREMENTS;
 use super::report::{Place, Report};
 use crate::dev::known;
+
+/// The file that says what is installed.
+pub(super) const REQUIREMENTS: &str = "requirements.txt";
 
 /// Checks each line. Before a connector was recorded, it is still being made, and a warning will do.
 pub(super) fn check(folder: &Path, report: &mut Report) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Subject;
 use super::report::{Place, Report};
+use super::subject::Subject;
 use crate::capture::config::secrets;
 
 /// Words in a value that say that it opens nothing, and the beginning of a template.

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::patterns;
 use super::report::{Place, Report};
-use super::{Subject, patterns};
+use super::subject::Subject;
 use crate::capture::protocol::DiscoveredStream;
 use crate::json::schema::types::{self, Types};
 use crate::json::{merge_patch, pointer};
@@ -61,8 +62,8 @@ fn speaks_of(glob: &str, stream: &DiscoveredStream, conventions: Conventions) ->
 }
 
 fn nothing(place: Place, glob: &str, streams: &[&DiscoveredStream], report: &mut Report) {
-    let alike = |stream: &&&DiscoveredStream| strsim::jaro_winkler(glob, &stream.id.name);
-    let nearest = streams.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+    let alike = |stream: &DiscoveredStream| strsim::jaro_winkler(glob, &stream.id.name);
+    let nearest = streams.iter().copied().max_by(|a, b| alike(a).total_cmp(&alike(b)));
     let advice = match nearest.filter(|stream| alike(stream) > ALIKE) {
         Some(nearest) => format!("did you mean {:?}?", nearest.id.name),
         None => "correct it, or remove it".to_owned(),

@@ -35,16 +35,26 @@ pub(super) fn compare(old: &Side, new: &Side, changes: &mut Changes) {
     }
     for (stream, was) in &before.members {
         let Some(is) = after.members.get(stream) else { continue };
+        let collection = collection_of(stream, old);
         let gone: BTreeSet<String> = was.difference(is).cloned().collect();
         if !gone.is_empty() {
             let what = format!("its state has no {} any more", listed(&gone));
-            changes.stream(Effect::Backfill, stream, stream, what);
+            changes.stream(Effect::Backfill, stream, collection, what);
         }
         let fresh: BTreeSet<String> = is.difference(was).cloned().collect();
         if gone.is_empty() && !fresh.is_empty() {
-            changes.stream(Effect::Note, stream, stream, format!("its state has {} too", listed(&fresh)));
+            let what = format!("its state has {} too", listed(&fresh));
+            changes.stream(Effect::Note, stream, collection, what);
         }
     }
+}
+
+/// The name that is proposed for a stream's collection; the stream's own where that is not known.
+fn collection_of<'a>(stream: &'a str, side: &'a Side) -> &'a str {
+    let mut offered = side.known.streams.iter().flatten();
+    let found = offered.find(|(offered, _)| offered.id.to_string() == stream);
+    let binding = found.and_then(|(_, binding)| binding.as_ref());
+    binding.map_or(stream, |binding| &binding.recommended_name)
 }
 
 /// `None` where no state was recorded.

@@ -15,8 +15,10 @@ use crate::upstream::Offered;
 
 /// How deep documents are looked at.
 const DEEPEST: usize = 8;
-/// The annotations that discovery leaves in a collection's schema.
-const ANNOTATIONS: [&str; 2] = ["x-source-schema", "x-source-stream"];
+/// The annotation of a collection's schema that carries the source's.
+const SOURCE_SCHEMA: &str = "x-source-schema";
+/// The one that carries facts about the stream.
+const SOURCE_STREAM: &str = "x-source-stream";
 
 /// Streams that are shown, by their resource paths.
 type Shown<'a> = BTreeMap<&'a [String], (&'a Offered, &'a DiscoveredBinding)>;
@@ -158,7 +160,7 @@ impl Pair<'_> {
         let own = |binding: &DiscoveredBinding| {
             let mut schema: Value = serde_json::from_slice(&binding.document_schema_json).unwrap_or_default();
             if let Some(members) = schema.as_object_mut() {
-                members.retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
+                members.retain(|name, _| ![SOURCE_SCHEMA, SOURCE_STREAM].contains(&name.as_str()));
             }
             schema
         };
@@ -198,7 +200,7 @@ fn cursor(stream: &DiscoveredStream) -> String {
 /// The schema of documents, as the source has it where that is told.
 fn document(binding: &DiscoveredBinding) -> Value {
     let mut schema: Value = serde_json::from_slice(&binding.document_schema_json).unwrap_or_default();
-    match schema.get_mut(ANNOTATIONS[0]) {
+    match schema.get_mut(SOURCE_SCHEMA) {
         Some(source) => source.take(),
         None => schema,
     }

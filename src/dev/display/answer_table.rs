@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::table::{Column, Table};
+use crate::capture::config::secrets::is_marked;
 use crate::flow::message::{Discovered, Spec, Validated};
 
 /// The settings of the endpoint config.
@@ -24,10 +25,10 @@ pub(crate) fn spec(spec: &Spec) -> Table {
             _ if setting["oneOf"].is_array() => "one of".to_owned(),
             _ => "any".to_owned(),
         };
-        let secret = setting["secret"] == true || setting["airbyte_secret"] == true;
         let needed = if required(name) { "yes" } else { "no" };
         let what = setting["title"].as_str().or(setting["description"].as_str()).unwrap_or_default();
-        let words: Vec<&str> = what.split_whitespace().chain(secret.then_some("(secret)")).collect();
+        let words: Vec<&str> =
+            what.split_whitespace().chain(is_marked(setting).then_some("(secret)")).collect();
         table.row([name.clone(), kind, needed.to_owned(), words.join(" ")]);
     }
     table

@@ -1,8 +1,6 @@
-//! What developer commands show: lines of JSON on stdout, tables, live progress, summaries.
+//! How developer commands print: lines of JSON, YAML and tables on stdout.
 
 pub(super) mod answer_table;
 pub mod form;
-pub(super) mod live;
 pub(super) mod output;
-pub(super) mod summary;
 pub(super) mod table;

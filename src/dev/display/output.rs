@@ -112,26 +112,23 @@ impl Output {
     }
 
     fn put(&mut self, parts: &[&[u8]]) -> Result<(), Failure> {
-        if self.closed {
-            return Ok(());
-        }
-        let mut written = Ok(());
+        let written = if self.closed { Ok(()) } else { self.write_line(parts) };
+        self.settle(written)
+    }
+
+    fn write_line(&mut self, parts: &[&[u8]]) -> std::io::Result<()> {
         for part in parts {
             // Text that came through protobuf, or was indented, may hold newlines between tokens.
             let mut rest = *part;
             while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
-                let line = &rest[..at];
-                written =
-                    written.and_then(|()| self.to.write_all(line)).and_then(|()| self.to.write_all(b" "));
+                self.to.write_all(&rest[..at])?;
+                self.to.write_all(b" ")?;
                 rest = &rest[at + 1..];
             }
-            written = written.and_then(|()| self.to.write_all(rest));
+            self.to.write_all(rest)?;
         }
-        written = written.and_then(|()| self.to.write_all(b"\n"));
-        if self.people {
-            written = written.and_then(|()| self.to.flush());
-        }
-        self.settle(written)
+        self.to.write_all(b"\n")?;
+        if self.people { self.to.flush() } else { Ok(()) }
     }
 
     fn settle(&mut self, result: std::io::Result<()>) -> Result<(), Failure> {

@@ -33,7 +33,7 @@ impl Table {
     }
 
     /// The lines, the heading first.
-    pub(super) fn lines(&self, width: Option<usize>) -> Vec<String> {
+    pub(crate) fn lines(&self, width: Option<usize>) -> Vec<String> {
         let widths = self.widths(width);
         self.rows.iter().flat_map(|row| self.row_lines(row, &widths)).collect()
     }
@@ -45,10 +45,13 @@ impl Table {
         let mut widths: Vec<usize> = (0..self.columns.len()).map(widest).collect();
         let room = width.unwrap_or(usize::MAX).saturating_sub(2 * (self.columns.len() - 1));
         // At first words stay whole; where that is not enough, nothing does.
-        for least in [|table: &Self, at| table.longest_word(at), |_: &Self, _| LEAST] {
+        let columns = 0..self.columns.len();
+        let words = columns.clone().map(|column| self.longest_word(column)).collect();
+        for least in [words, vec![LEAST; self.columns.len()]] {
             while widths.iter().sum::<usize>() > room {
-                let flexible = (0..widths.len())
-                    .filter(|&at| self.columns[at] != Column::Number && widths[at] > least(self, at));
+                let flexible = columns
+                    .clone()
+                    .filter(|&at| self.columns[at] != Column::Number && widths[at] > least[at]);
                 let Some(at) = flexible.max_by_key(|&at| widths[at]) else { break };
                 widths[at] -= 1;
             }
@@ -56,6 +59,7 @@ impl Table {
         widths
     }
 
+    /// The width below which a column would break a word; names are cut anywhere.
     fn longest_word(&self, column: usize) -> usize {
         if self.columns[column] == Column::Name {
             return LEAST;
@@ -91,7 +95,7 @@ impl Table {
 }
 
 /// The beginning and the end of a text that has more than there is room for.
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

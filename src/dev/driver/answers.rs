@@ -5,35 +5,32 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::checks::compile;
+use super::broken;
 use crate::dev::catalog::resource;
-use crate::failure::{Code, Failure};
+use crate::dev::schema::compile;
+use crate::failure::Failure;
 use crate::flow::message::{CaptureSpec, Discovered, DiscoveredBinding, PROTOCOL_VERSION, Spec, Validated};
 use crate::json::pointer::to_path;
-
-fn wrong(what: impl Into<String>) -> Failure {
-    Failure::new(Code::CONNECTOR_PROTOCOL, what)
-}
 
 /// The specification.
 pub(crate) fn spec(spec: &Spec) -> Result<(), Failure> {
     if spec.protocol != PROTOCOL_VERSION {
-        return Err(wrong(format!("the spec says protocol {}, not {PROTOCOL_VERSION}", spec.protocol)));
+        return Err(broken(format!("the spec says protocol {}, not {PROTOCOL_VERSION}", spec.protocol)));
     }
     if spec.resource_path_pointers.is_empty() {
-        return Err(wrong("the spec has no resourcePathPointers"));
+        return Err(broken("the spec has no resourcePathPointers"));
     }
     for (name, json) in [
         ("configSchema", &spec.config_schema_json),
         ("resourceConfigSchema", &spec.resource_config_schema_json),
     ] {
         let schema: Value = serde_json::from_slice(json).unwrap_or_default();
-        compile(&schema).map_err(|what| wrong(format!("the spec's {name} {what}")))?;
+        compile(&schema).map_err(|what| broken(format!("the spec's {name} {what}")))?;
         // Flow adds members of its own: `sops` to configs, `_meta` to resource configs.
         let own = if name == "configSchema" { "sops" } else { "_meta" };
         let forbids = schema.get("additionalProperties") == Some(&Value::Bool(false));
         if forbids && schema.pointer(&format!("/properties/{own}")).is_none() {
-            return Err(wrong(format!("the spec's {name} forbids other members, but Flow adds {own:?}")));
+            return Err(broken(format!("the spec's {name} forbids other members, but Flow adds {own:?}")));
         }
     }
     Ok(())
@@ -108,12 +105,12 @@ fn wrong_key(schema: &Value, pointer: &str) -> Option<&'static str> {
 pub(crate) fn validated(validated: &Validated, capture: &CaptureSpec) -> Result<(), Failure> {
     let (answered, asked) = (validated.bindings.len(), capture.bindings.len());
     if answered != asked {
-        return Err(wrong(format!("validated has {answered} bindings, but {asked} were asked about")));
+        return Err(broken(format!("validated has {answered} bindings, but {asked} were asked about")));
     }
     for (answer, binding) in validated.bindings.iter().zip(&capture.bindings) {
         let (answered, expected) = (&answer.resource_path, &binding.resource_path);
         if answered != expected {
-            return Err(wrong(format!(
+            return Err(broken(format!(
                 "validated has the resource path {answered:?} where {expected:?} was asked about"
             )));
         }

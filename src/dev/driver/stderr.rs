@@ -1,5 +1,7 @@
-//! A connector's stderr: passed on to ours byte by byte, or line by line as text where a person reads it, while the last line is remembered, because
-//! that is what Flow shows when a connector fails (flow-protocol.md, section 1.6).
+//! A connector's stderr: passed on to ours, as it comes, or line by line as text where a person reads it.
+//!
+//! The last line is remembered, because that is what Flow shows when a connector fails
+//! (flow-protocol.md, section 1.6).
 
 use std::borrow::Cow;
 use std::io::{PipeReader, Read, Write};
@@ -57,16 +59,23 @@ pub(super) fn pass_on(mut source: PipeReader) -> LastLine {
     let thread = std::thread::spawn(move || {
         let mut chunk = vec![0; 64 * 1024];
         let mut tail = Tail::default();
+        let for_people = log::for_people();
+        let show = |line: &[u8]| {
+            if for_people {
+                write(&readable(line));
+            }
+        };
         while let Ok(count) = source.read(&mut chunk) {
             if count == 0 {
                 break;
             }
-            if !log::for_people() {
+            if !for_people {
                 write(&chunk[..count]);
             }
-            tail.add(&chunk[..count]);
+            tail.add(&chunk[..count], show);
             shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(tail.last());
         }
+        tail.end(show);
     });
     LastLine { line, thread }
 }
@@ -76,10 +85,15 @@ fn write(bytes: &[u8]) {
     let _ = terminal::above(|| std::io::stderr().write_all(bytes));
 }
 
-/// A line as a person reads it: text, where it is a line of a log.
+/// A whole line as a person reads it: text, where it is a line of a log.
 fn readable(line: &[u8]) -> Cow<'_, [u8]> {
     let text = serde_json::from_slice(line).ok().and_then(|line: Map<String, Value>| log::pretty(&line));
-    text.map_or(Cow::Borrowed(line), |text| Cow::Owned(text.into_bytes()))
+    match text {
+        Some(text) => Cow::Owned(text.into_bytes()),
+        None if line.ends_with(b"\n") => Cow::Borrowed(line),
+        // The last one of a program that was cut off, or one that is too long.
+        None => Cow::Owned([line, b"\n"].concat()),
+    }
 }
 
 /// Finds the last line that is not blank in what comes in pieces.
@@ -90,19 +104,25 @@ struct Tail {
 }
 
 impl Tail {
-    fn add(&mut self, bytes: &[u8]) {
+    /// Takes in what came; `line` is told of each line that ends in it, as far as it is remembered.
+    fn add(&mut self, bytes: &[u8], line: impl Fn(&[u8])) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let room = REMEMBERED.saturating_sub(self.open.len());
             self.open.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
-                if log::for_people() {
-                    write(readable(&self.open).as_ref());
-                }
+                line(&self.open);
                 if !self.open.trim_ascii().is_empty() {
                     std::mem::swap(&mut self.whole, &mut self.open);
                 }
                 self.open.clear();
             }
+        }
+    }
+
+    /// Tells of a last line that nothing ended.
+    fn end(&self, line: impl Fn(&[u8])) {
+        if !self.open.is_empty() {
+            line(&self.open);
         }
     }
 
@@ -144,8 +164,20 @@ mod tests {
     fn a_line_without_end_is_bounded() {
         let mut tail = Tail::default();
         for _ in 0..10 {
-            tail.add(&vec![b'x'; REMEMBERED / 2]);
+            tail.add(&vec![b'x'; REMEMBERED / 2], |_| {});
         }
         assert_eq!(tail.last().len(), REMEMBERED);
+    }
+
+    #[test]
+    fn every_line_is_told_of_also_one_without_end() {
+        let told = std::cell::RefCell::new(Vec::new());
+        let tell =
+            |line: &[u8]| told.borrow_mut().push(String::from_utf8_lossy(&readable(line)).into_owned());
+        let mut tail = Tail::default();
+        tail.add(b"one\ntw", tell);
+        tail.add(b"o\nthree", tell);
+        tail.end(tell);
+        assert_eq!(told.take(), ["one\n", "two\n", "three\n"]);
     }
 }

@@ -6,6 +6,7 @@
 
 mod config;
 mod redirect;
+mod target;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,9 +16,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use self::redirect::Redirect;
+use self::target::Target;
 use super::catalog::task::Task;
 use super::display::output::Output;
-use super::driver::Driver;
 use super::options::TaskOptions;
 use crate::capture::config::secrets;
 use crate::capture::processes::shutdown::{Shutdown, stopped};
@@ -76,7 +77,7 @@ pub async fn run(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(), Fail
     secrets::hide(&schema, &Value::Object(options.endpoint_config.clone()));
     config::check(&schema, &options.endpoint_config)?;
     // A file that cannot be changed is better known before than after.
-    let target = options.write.as_deref().map(config::Target::open).transpose()?;
+    let target = options.write.as_deref().map(Target::open).transpose()?;
     let mut client = Client {
         id: options.client_id.clone(),
         secret: options.client_secret.clone(),
@@ -113,8 +114,7 @@ async fn ask(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(OAuth2, Val
     let catalog = options.task.catalog()?;
     let task = Task::without_config(&catalog, &options.task.only(&catalog)?)?;
     let task = options.task.with_upstream(task)?;
-    let driver = Driver { network: &options.task.network, shutdown };
-    let spec = driver.spec(&task).await?;
+    let spec = options.task.driver(shutdown).bare_spec(&task).await?;
     let schema = serde_json::from_slice(&spec.config_schema_json).unwrap_or_default();
     let block = spec.oauth2.ok_or_else(|| {
         Failure::new(

@@ -1,11 +1,10 @@
 //! The git command line, as far as an import needs it: fetching, trees that are made without a work
 //! tree, one merge, and one commit by the user's own rules (hooks, signature, identity).
 
-use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use crate::dev::subprocess;
 use crate::failure::{Code, Failure};
 
 /// A repository of the user's.
@@ -136,7 +135,7 @@ impl Git {
             Failure::new(Code::TEMPORARY_FILES, format!("no temporary folder can be made: {error}"))
         })?;
         let index = scratch.path().join("index");
-        let with_index = |arguments: &[&str]| self.text_with(arguments, Some(&index));
+        let with_index = |arguments: &[&str]| text(arguments, &self.output(arguments, Some(&index), b"")?);
         with_index(&["read-tree", &format!("--prefix={destination}/"), &named])?;
         for (name, content) in files {
             let blob = self.write(&["hash-object", "-w", "--stdin"], content)?;
@@ -186,58 +185,44 @@ impl Git {
         self.text(&["commit", "--quiet", "--no-edit"]).map(|_| ())
     }
 
-    fn command(&self, arguments: &[&str], index: Option<&Path>) -> Command {
+    fn run(&self, arguments: &[&str]) -> Result<Output, Failure> {
+        self.output(arguments, None, b"")
+    }
+
+    fn text(&self, arguments: &[&str]) -> Result<String, Failure> {
+        text(arguments, &self.run(arguments)?)
+    }
+
+    /// Runs with this text as standard input.
+    fn write(&self, arguments: &[&str], input: &[u8]) -> Result<String, Failure> {
+        text(arguments, &self.output(arguments, None, input)?)
+    }
+
+    fn output(&self, arguments: &[&str], index: Option<&Path>, input: &[u8]) -> Result<Output, Failure> {
         let mut command = Command::new("git");
-        command.arg("-C").arg(&self.root).args(arguments.iter().map(OsStr::new));
+        command.arg("-C").arg(&self.root).args(arguments);
         // Nobody is there to answer, and messages are not read in other languages.
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
         if let Some(index) = index {
             command.env("GIT_INDEX_FILE", index);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<Output, Failure> {
-        self.command(arguments, None).output().map_err(|error| missing(&error))
-    }
-
-    fn text(&self, arguments: &[&str]) -> Result<String, Failure> {
-        self.text_with(arguments, None)
-    }
-
-    fn text_with(&self, arguments: &[&str], index: Option<&Path>) -> Result<String, Failure> {
-        let output = self.command(arguments, index).output().map_err(|error| missing(&error))?;
-        said(arguments, output)
-    }
-
-    /// Runs with this text as standard input.
-    fn write(&self, arguments: &[&str], input: &[u8]) -> Result<String, Failure> {
-        let mut child =
-            self.command(arguments, None).stdin(Stdio::piped()).spawn().map_err(|error| missing(&error))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // Where git does not read, its exit says why.
-            let _ = stdin.write_all(input);
-        }
-        said(arguments, child.wait_with_output().map_err(|error| missing(&error))?)
+        subprocess::run(&mut command, input).map_err(|error| {
+            Failure::new(Code::NO_GIT, format!("git cannot be started: {error}; install it"))
+        })
     }
 }
 
-fn said(arguments: &[&str], output: Output) -> Result<String, Failure> {
+/// What git printed, where it did what it should.
+fn text(arguments: &[&str], output: &Output) -> Result<String, Failure> {
     if !output.status.success() {
-        return Err(failed(arguments.first().unwrap_or(&""), &output));
+        return Err(failed(arguments.first().unwrap_or(&""), output));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
 fn failed(step: &str, output: &Output) -> Failure {
-    let text =
-        String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr });
-    let line = text.lines().find(|line| line.starts_with("fatal:") || line.starts_with("error:"));
-    let line = line.or(text.lines().last()).unwrap_or("nothing was said").trim();
-    Failure::new(Code::GIT, format!("git {step} failed: {line}")).with("output", text.trim_end())
-}
-
-fn missing(error: &std::io::Error) -> Failure {
-    Failure::new(Code::NO_GIT, format!("git cannot be started: {error}; install it"))
+    let said = subprocess::said(output);
+    let reason = said.lines().find(|line| line.starts_with("fatal:") || line.starts_with("error:"));
+    let reason = reason.or_else(|| subprocess::last_line(&said)).unwrap_or("nothing was said").trim();
+    Failure::new(Code::GIT, format!("git {step} failed: {reason}")).with("output", said.trim_end())
 }

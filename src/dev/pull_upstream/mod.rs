@@ -95,9 +95,6 @@ pub(super) fn consistent(text: &str, licence: Option<&[u8]>) -> Vec<(Option<&'st
         Err(why) => return vec![(None, why)],
     };
     let mut wrong = Vec::new();
-    if lock.commit.len() != 40 || !lock.commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        wrong.push((Some("commit"), "it is no commit id".to_owned()));
-    }
     if let Err(failure) = licence::check(&lock.license, true) {
         wrong.push((Some("license"), failure.message));
     }
@@ -212,6 +209,20 @@ fn usage(message: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_of_either_kind_of_commit_id_is_consistent() {
+        let text = b"You may.";
+        for length in [40, 64] {
+            let lock = Lock {
+                commit: "a".repeat(length),
+                license: "MIT".to_owned(),
+                license_sha256: licence::digest(text),
+                ..Lock::default()
+            };
+            assert_eq!(consistent(&lock.to_string(), Some(text)), [], "{length} digits");
+        }
+    }
 
     #[test]
     fn paths_stay_inside() {

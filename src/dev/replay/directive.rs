@@ -109,7 +109,7 @@ fn ignore_term() {
 }
 
 fn leave_grandchild(time: Duration) {
-    let seconds = time.as_secs().to_string();
+    let seconds = time.as_secs_f64().to_string();
     // Where there is no `sleep`, nothing is left behind.
     let _ = Command::new("sleep").arg(seconds).stdin(Stdio::null()).spawn();
 }

@@ -175,26 +175,19 @@ fn configured(catalog: &Value) -> HashSet<String> {
 }
 
 fn selected(catalog: &Value) -> HashSet<String> {
-    let is_selected = |entry: &&Value| {
-        let items = entry["metadata"].as_array().into_iter().flatten();
-        let root = items.into_iter().find(|item| item["breadcrumb"].as_array().is_some_and(Vec::is_empty));
-        root.is_some_and(|root| root["metadata"]["selected"] == true) || entry["schema"]["selected"] == true
+    // What the catalog says of the stream itself, not of a property.
+    let metadata = |entry: &Value| {
+        let mut items = entry["metadata"].as_array().into_iter().flatten();
+        let root = items.find(|item| item["breadcrumb"].as_array().is_some_and(Vec::is_empty));
+        root.map(|root| root["metadata"].clone()).unwrap_or_default()
     };
+    let is_selected =
+        |entry: &&Value| metadata(entry)["selected"] == true || entry["schema"]["selected"] == true;
     let names = |entry: &Value| {
-        let root = entry["metadata"].as_array().and_then(|items| {
-            items.iter().find(|item| item["breadcrumb"].as_array().is_some_and(Vec::is_empty)).cloned()
-        });
-        let schema = root
-            .as_ref()
-            .and_then(|root| root["metadata"]["schema-name"].as_str())
-            .unwrap_or_default()
-            .to_owned();
-        let stream = entry["stream"].as_str().unwrap_or_default();
-        [
-            entry["tap_stream_id"].as_str().unwrap_or_default().to_owned(),
-            stream.to_owned(),
-            format!("{schema}-{stream}"),
-        ]
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let stream = text(&entry["stream"]);
+        let within_schema = format!("{}-{stream}", text(&metadata(entry)["schema-name"]));
+        [text(&entry["tap_stream_id"]), stream, within_schema]
     };
     catalog["streams"].as_array().into_iter().flatten().filter(is_selected).flat_map(names).collect()
 }

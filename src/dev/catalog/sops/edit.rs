@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::seal::{self, Before};
-use super::{age, program, tree};
+use super::{age, program, unseal};
 use crate::dev::catalog::yaml::wrong;
 use crate::failure::Failure;
 
@@ -40,7 +40,7 @@ impl Editable {
         let opened = match program::find() {
             Some(sops) => program::decrypt(&sops, &config).map(|opened| (opened, By::Program(sops))),
             None => age::data_key(stanza)
-                .and_then(|key| Ok((tree::decrypt(&config, stanza, &key)?, By::Key(key)))),
+                .and_then(|key| Ok((unseal::decrypt(&config, stanza, &key)?, By::Key(key)))),
         };
         let (mut opened, by) = opened.map_err(|why| wrong(file, why))?;
         if let Some(members) = opened.as_object_mut() {

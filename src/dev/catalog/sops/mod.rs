@@ -1,14 +1,16 @@
 //! Config files that sops encrypted, as Flow reads them (flow-protocol.md, section 6).
 //!
-//! The `sops` program decrypts where it is in PATH ([`program`]), since it knows every kind of key;
-//! without it, age keys are known here ([`age`]), with values ([`value`]) and their checksum ([`tree`], and [`seal`]
-//! for one that is changed). Errors name the file and the place, never a value.
+//! The `sops` program decrypts where it is in PATH ([`program`]), since it knows every kind of key.
+//! Without it, age keys are known here ([`age`]), and how a config is encrypted with them: one value
+//! ([`value`]), all of them with their checksum ([`tree`]), read ([`unseal`]) and changed ([`seal`]).
+//! Errors name the file and the place, never a value.
 
 mod age;
 mod edit;
 mod program;
 mod seal;
 mod tree;
+mod unseal;
 mod value;
 
 use std::path::Path;

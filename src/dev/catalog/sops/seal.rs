@@ -1,10 +1,9 @@
 //! A config of which some values changed, encrypted again: under the same data key, so for the same
 //! people, with a new checksum. What did not change stays as it stands in the file.
 
-use ring::digest::{Context, SHA256, SHA512, digest};
 use serde_json::Value;
 
-use super::tree::{Rule, hexadecimal};
+use super::tree::Tree;
 use super::value;
 
 /// A file as it was opened.
@@ -15,14 +14,6 @@ pub(super) struct Before<'a> {
     pub(super) opened: &'a Value,
 }
 
-struct Walk<'k> {
-    key: &'k [u8; 32],
-    rule: Rule,
-    /// Whether the checksum leaves out what is not encrypted.
-    encrypted_only: bool,
-    checksum: Context,
-}
-
 /// Encrypts a config that is in the clear. `now` is RFC 3339, in whole seconds.
 pub(super) fn encrypt(
     clear: &Value,
@@ -31,69 +22,24 @@ pub(super) fn encrypt(
     now: &str,
 ) -> Result<Value, String> {
     let mut stanza = before.sealed["sops"].clone();
-    let encrypted_only = stanza["mac_only_encrypted"] == true;
-    let mut walk = Walk { key, rule: Rule::of(&stanza)?, encrypted_only, checksum: Context::new(&SHA512) };
-    if encrypted_only {
-        walk.checksum.update(digest(&SHA256, b"sops").as_ref());
-    }
     let mut sealed = clear.clone();
-    walk.value(&mut sealed, Some(before.sealed), Some(before.opened), &mut Vec::new())?;
-    let checksum = walk.checksum.finish();
-    let mac: Vec<u8> = checksum.as_ref().iter().flat_map(|byte| hexadecimal(*byte)).collect();
-    let mac = Value::from(String::from_utf8_lossy(&mac).into_owned());
-    stanza["mac"] = value::encrypt(&mac, key, now)?.into();
+    let checksum = Tree::of(&stanza)?.walk(&mut sealed, |value, place, encrypted| {
+        let bytes = value::bytes(value);
+        // sops leaves null and an empty text as they are.
+        if encrypted && bytes.as_ref().is_some_and(|bytes| !bytes.is_empty()) {
+            let is_unchanged = before.opened.pointer(&place.pointer) == Some(&*value);
+            let unchanged = before.sealed.pointer(&place.pointer).filter(|_| is_unchanged);
+            *value = match unchanged {
+                Some(sealed) => sealed.clone(),
+                None => value::encrypt(value, key, &place.authenticated())?.into(),
+            };
+        }
+        Ok(bytes)
+    })?;
+    stanza["mac"] = value::encrypt(&Value::from(checksum), key, now)?.into();
     stanza["lastmodified"] = now.into();
     sealed["sops"] = stanza;
     Ok(sealed)
-}
-
-impl Walk<'_> {
-    fn value(
-        &mut self,
-        value: &mut Value,
-        sealed: Option<&Value>,
-        opened: Option<&Value>,
-        path: &mut Vec<String>,
-    ) -> Result<(), String> {
-        match value {
-            Value::Object(members) => {
-                for (name, member) in members {
-                    path.push(name.clone());
-                    let (sealed, opened) =
-                        (sealed.and_then(|old| old.get(name)), opened.and_then(|old| old.get(name)));
-                    self.value(member, sealed, opened, path)?;
-                    path.pop();
-                }
-                Ok(())
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    let (sealed, opened) =
-                        (sealed.and_then(|old| old.get(index)), opened.and_then(|old| old.get(index)));
-                    self.value(item, sealed, opened, path)?;
-                }
-                Ok(())
-            }
-            _ => self.leaf(value, sealed.filter(|_| opened == Some(&*value)), path),
-        }
-    }
-
-    /// `unchanged` is what stands in the file for the same value.
-    fn leaf(&mut self, leaf: &mut Value, unchanged: Option<&Value>, path: &[String]) -> Result<(), String> {
-        // sops leaves null and an empty text as they are.
-        let Some(bytes) = value::bytes(leaf) else { return Ok(()) };
-        let encrypted = self.rule.encrypts(path);
-        if encrypted || !self.encrypted_only {
-            self.checksum.update(&bytes);
-        }
-        if encrypted && !bytes.is_empty() {
-            *leaf = match unchanged {
-                Some(sealed) => sealed.clone(),
-                None => value::encrypt(leaf, self.key, &format!("{}:", path.join(":")))?.into(),
-            };
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -101,7 +47,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::tree::decrypt;
+    use super::super::unseal::decrypt;
     use super::*;
 
     const NOW: &str = "2024-05-01T00:00:00Z";

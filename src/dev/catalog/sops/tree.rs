@@ -1,21 +1,22 @@
-//! A whole config as sops encrypts it: which values are, and the checksum over all of them in order,
-//! so that none can be taken away, added or put elsewhere.
+//! A whole config as sops encrypts it: which values are encrypted, and the checksum over all of them
+//! in order, so that none can be taken away, added or put elsewhere.
+
+use std::fmt::Write;
 
 use ring::digest::{Context, SHA256, SHA512, digest};
 use serde_json::Value;
-use subtle::ConstantTimeEq;
 
-use super::value;
+use crate::json::pointer::escape;
 
 /// Which names mean that what is below them is encrypted.
-pub(super) enum Rule {
+enum Rule {
     Suffix(String, bool),
     Pattern(Box<regex::Regex>, bool),
 }
 
 impl Rule {
     /// The rule of a file's stanza.
-    pub(super) fn of(stanza: &Value) -> Result<Self, String> {
+    fn of(stanza: &Value) -> Result<Self, String> {
         for (name, matching) in [("encrypted", true), ("unencrypted", false)] {
             if let Some(suffix) =
                 stanza[format!("{name}_suffix")].as_str().filter(|suffix| !suffix.is_empty())
@@ -34,7 +35,7 @@ impl Rule {
     }
 
     /// Whether what stands at a path of names is encrypted.
-    pub(super) fn encrypts(&self, path: &[String]) -> bool {
+    fn encrypts(&self, path: &[String]) -> bool {
         match self {
             Rule::Suffix(suffix, matching) => path.iter().any(|name| name.ends_with(suffix)) == *matching,
             Rule::Pattern(pattern, matching) => path.iter().any(|name| pattern.is_match(name)) == *matching,
@@ -42,81 +43,90 @@ impl Rule {
     }
 }
 
-struct Walk<'k> {
-    key: &'k [u8; 32],
+/// Where a value stands.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    /// The names that lead there; items of a list have none.
+    pub(super) names: Vec<String>,
+    /// The same as a JSON pointer, which counts items.
+    pub(super) pointer: String,
+}
+
+impl Place {
+    /// What sops authenticates a value with.
+    pub(super) fn authenticated(&self) -> String {
+        format!("{}:", self.names.join(":"))
+    }
+}
+
+/// One walk through a config.
+pub(super) struct Tree {
     rule: Rule,
     /// Whether the checksum leaves out what is not encrypted.
     encrypted_only: bool,
     checksum: Context,
 }
 
-/// Decrypts all values and checks the checksum. The error says where.
-pub(super) fn decrypt(config: &Value, stanza: &Value, key: &[u8; 32]) -> Result<Value, String> {
-    let encrypted_only = stanza["mac_only_encrypted"] == true;
-    let mut walk = Walk { key, rule: Rule::of(stanza)?, encrypted_only, checksum: Context::new(&SHA512) };
-    if encrypted_only {
-        // So that a checksum over some is never one over all; the constant is sops' own.
-        walk.checksum.update(digest(&SHA256, b"sops").as_ref());
+impl Tree {
+    /// A walk by the rules of a file's stanza.
+    pub(super) fn of(stanza: &Value) -> Result<Self, String> {
+        let encrypted_only = stanza["mac_only_encrypted"] == true;
+        let mut checksum = Context::new(&SHA512);
+        if encrypted_only {
+            // So that a checksum over some is never one over all; the constant is sops' own.
+            checksum.update(digest(&SHA256, b"sops").as_ref());
+        }
+        Ok(Self { rule: Rule::of(stanza)?, encrypted_only, checksum })
     }
-    let mut opened = config.clone();
-    if let Some(members) = opened.as_object_mut() {
-        members.shift_remove("sops");
-    }
-    walk.value(&mut opened, &mut Vec::new())?;
-    let (Some(mac), Some(modified)) = (stanza["mac"].as_str(), stanza["lastmodified"].as_str()) else {
-        return Err("has no sops.mac, so it cannot be told whether it was changed".to_owned());
-    };
-    let (_, told) = value::decrypt(mac, key, modified).map_err(|why| format!("sops.mac {why}"))?;
-    let found = walk.checksum.finish();
-    let found: Vec<u8> = found.as_ref().iter().flat_map(|byte| hexadecimal(*byte)).collect();
-    if bool::from(found.ct_eq(&told)) {
-        Ok(opened)
-    } else {
-        Err("was changed after it was encrypted: its checksum is wrong; edit it with `sops FILE`".to_owned())
-    }
-}
 
-/// The digits of a byte, as the checksum has them.
-pub(super) fn hexadecimal(byte: u8) -> [u8; 2] {
-    let digits = b"0123456789ABCDEF";
-    [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]
-}
+    /// Hands every value that is no object or list to `change`, with whether it is one that is
+    /// encrypted, and takes what that returns into the checksum: the value's clear text, `None` for what
+    /// has none. Returns the checksum, in hexadecimal.
+    pub(super) fn walk(
+        mut self,
+        config: &mut Value,
+        mut change: impl FnMut(&mut Value, &Place, bool) -> Result<Option<Vec<u8>>, String>,
+    ) -> Result<String, String> {
+        self.value(config, &mut Place::default(), &mut change)?;
+        let mut digits = String::new();
+        for byte in self.checksum.finish().as_ref() {
+            // Writing into a String cannot fail.
+            let _ = write!(digits, "{byte:02X}");
+        }
+        Ok(digits)
+    }
 
-impl Walk<'_> {
-    fn value(&mut self, value: &mut Value, path: &mut Vec<String>) -> Result<(), String> {
+    fn value(
+        &mut self,
+        value: &mut Value,
+        place: &mut Place,
+        change: &mut impl FnMut(&mut Value, &Place, bool) -> Result<Option<Vec<u8>>, String>,
+    ) -> Result<(), String> {
+        let outer = place.pointer.len();
         match value {
             Value::Object(members) => {
                 for (name, member) in members {
-                    path.push(name.clone());
-                    self.value(member, path)?;
-                    path.pop();
+                    place.pointer = format!("{}/{}", &place.pointer[..outer], escape(name));
+                    place.names.push(name.clone());
+                    self.value(member, place, change)?;
+                    place.names.pop();
                 }
-                Ok(())
             }
-            Value::Array(items) => items.iter_mut().try_for_each(|item| self.value(item, path)),
-            _ => self.leaf(value, path),
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    place.pointer = format!("{}/{index}", &place.pointer[..outer]);
+                    self.value(item, place, change)?;
+                }
+            }
+            _ => {
+                let encrypted = self.rule.encrypts(&place.names);
+                let clear = change(value, place, encrypted)?;
+                if let Some(clear) = clear.filter(|_| encrypted || !self.encrypted_only) {
+                    self.checksum.update(&clear);
+                }
+            }
         }
-    }
-
-    fn leaf(&mut self, leaf: &mut Value, path: &[String]) -> Result<(), String> {
-        let encrypted = self.rule.encrypts(path);
-        let bytes = match leaf.as_str() {
-            // sops leaves an empty text as it is.
-            Some(text) if encrypted && !text.is_empty() => {
-                let authenticated = format!("{}:", path.join(":"));
-                let (clear, bytes) = value::decrypt(text, self.key, &authenticated)
-                    .map_err(|why| format!("{} {why}", path.join(".")))?;
-                *leaf = clear;
-                Some(bytes)
-            }
-            _ if encrypted && !leaf.is_null() && !leaf.is_string() => {
-                return Err(format!("{} should be encrypted and is not", path.join(".")));
-            }
-            _ => value::bytes(leaf),
-        };
-        if let Some(bytes) = bytes.filter(|_| encrypted || !self.encrypted_only) {
-            self.checksum.update(&bytes);
-        }
+        place.pointer.truncate(outer);
         Ok(())
     }
 }

@@ -5,7 +5,6 @@
 //! a process group of its own and dies with us. Upstreams are started elsewhere, by `capture`.
 
 use std::io::{PipeReader, PipeWriter, Write, pipe};
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -13,8 +12,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+use super::docker;
 use super::stderr::{self, LastLine};
 use crate::capture::processes::supervisor::{describe_exit, die_with_us, process_id};
+use crate::dev::catalog::endpoint::{Endpoint, Program};
 use crate::env;
 use crate::failure::{Code, Failure};
 use crate::flow::codec::{Codec, CodecError};
@@ -30,56 +31,6 @@ const EXIT_AFTER_END: Duration = Duration::from_secs(30);
 /// How long its output may stay open, silent, once it has exited: something it left behind has it.
 const END_AFTER_EXIT: Duration = Duration::from_secs(5);
 
-/// How a capture's connector is started.
-#[derive(Debug, Clone)]
-pub(crate) struct Endpoint {
-    /// What is started.
-    pub(crate) program: Program,
-    /// `shards.logLevel`.
-    pub(crate) log_level: Option<String>,
-}
-
-/// `endpoint.local` or `endpoint.connector`.
-#[derive(Debug, Clone)]
-pub(crate) enum Program {
-    /// A command on this machine.
-    Local {
-        /// Program and arguments; `flow-shim` is this very program.
-        command: Vec<String>,
-        /// Variables to set.
-        env: Vec<(String, String)>,
-        /// Whether it speaks protobuf.
-        protobuf: bool,
-    },
-    /// An image, through the docker command.
-    Image {
-        /// Its name.
-        image: String,
-    },
-}
-
-impl Program {
-    /// Has flow-shim play a transcript in place of its upstream.
-    pub(crate) fn replay(&mut self, transcript: &Path) -> Result<(), Failure> {
-        match self {
-            Self::Local { command, .. } if command.first().is_some_and(|program| program == "flow-shim") => {
-                // What follows is another upstream, which the transcript stands for as well.
-                command.truncate(command.iter().position(|word| word == "--").unwrap_or(command.len()));
-                // One that is not here is looked for in the shim's folder.
-                let transcript = transcript.canonicalize().unwrap_or_else(|_| transcript.to_owned());
-                let transcript = transcript.to_string_lossy().into_owned();
-                command.extend(["--", "flow-shim", "replay"].map(str::to_owned));
-                command.push(transcript);
-                Ok(())
-            }
-            _ => Err(Failure::new(
-                Code::BAD_OPTION,
-                "--replay needs an endpoint whose `local.command` is flow-shim: it plays the transcript",
-            )),
-        }
-    }
-}
-
 /// A running connector. Dropping it kills its whole group.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -92,14 +43,47 @@ pub(super) struct Process {
     stderr: LastLine,
 }
 
-impl Endpoint {
-    /// Starts the process. `network` is Docker's network, for images.
-    pub(super) async fn start(&self, network: &str) -> Result<Process, Failure> {
-        let (mut command, program, codec) = match &self.program {
-            Program::Local { command, env, protobuf } => self.local(command, env, *protobuf)?,
-            Program::Image { image } => {
-                super::docker::command(image, network, self.log_level.as_deref()).await?
-            }
+/// The command that runs a program of this machine, the name to use in messages, and the codec.
+fn local(
+    argv: &[String],
+    variables: &[(String, String)],
+    protobuf: bool,
+    log_level: Option<&str>,
+) -> Result<(Command, String, Codec), Failure> {
+    let (name, arguments) =
+        argv.split_first().ok_or_else(|| Failure::new(Code::FLOW_YAML, "the endpoint's command is empty"))?;
+    let path = if name == "flow-shim" {
+        std::env::current_exe().map_err(|error| {
+            Failure::new(Code::SYSTEM, format!("our own program cannot be found: {error}"))
+        })?
+    } else {
+        name.into()
+    };
+    let mut command = Command::new(path);
+    command.args(arguments).env(env::LOG_FORMAT, "json");
+    let level = log_level.map(str::to_owned).or_else(|| env::get(env::LOG_LEVEL));
+    command.env(env::LOG_LEVEL, level.as_deref().unwrap_or("info"));
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    let own = variables.iter().find(|(name, _)| name == env::CODEC).map(|(_, value)| value.clone());
+    let codec = match own.or_else(|| env::get(env::CODEC)) {
+        _ if protobuf => Codec::Proto,
+        Some(codec) => codec.parse().map_err(|error| Failure::new(Code::BAD_OPTION, error))?,
+        None => Codec::Json,
+    };
+    Ok((command, name.clone(), codec))
+}
+
+fn no_pipe(error: &std::io::Error) -> Failure {
+    Failure::new(Code::SYSTEM, format!("no pipe can be made: {error}"))
+}
+
+impl Process {
+    /// Starts it. `network` is Docker's network, for images.
+    pub(super) async fn start(endpoint: &Endpoint, network: &str) -> Result<Self, Failure> {
+        let log_level = endpoint.log_level.as_deref();
+        let (mut command, program, codec) = match &endpoint.program {
+            Program::Local { command, env, protobuf } => local(command, env, *protobuf, log_level)?,
+            Program::Image { image } => docker::command(image, network, log_level).await?,
         };
         let (stdin, to_stdin) = pipe().map_err(|error| no_pipe(&error))?;
         let (from_stdout, stdout) = pipe().map_err(|error| no_pipe(&error))?;
@@ -114,7 +98,7 @@ impl Endpoint {
         drop(command);
         let group = process_id(&child);
         let _ = rustix::pipe::fcntl_setpipe_size(&from_stdout, 1 << 20);
-        Ok(Process {
+        Ok(Self {
             program,
             child,
             group,
@@ -125,42 +109,6 @@ impl Endpoint {
         })
     }
 
-    fn local(
-        &self,
-        argv: &[String],
-        variables: &[(String, String)],
-        protobuf: bool,
-    ) -> Result<(Command, String, Codec), Failure> {
-        let (name, arguments) = argv
-            .split_first()
-            .ok_or_else(|| Failure::new(Code::FLOW_YAML, "the endpoint's command is empty"))?;
-        let path = if name == "flow-shim" {
-            std::env::current_exe().map_err(|error| {
-                Failure::new(Code::SYSTEM, format!("our own program cannot be found: {error}"))
-            })?
-        } else {
-            name.into()
-        };
-        let mut command = Command::new(path);
-        command.args(arguments).env("LOG_FORMAT", "json");
-        let level = self.log_level.clone().or_else(|| env::get(env::LOG_LEVEL));
-        command.env(env::LOG_LEVEL, level.as_deref().unwrap_or("info"));
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
-        let own = variables.iter().find(|(name, _)| name == env::CODEC).map(|(_, value)| value.clone());
-        let codec = match own.or_else(|| env::get(env::CODEC)) {
-            _ if protobuf => Codec::Proto,
-            Some(codec) => codec.parse().map_err(|error| Failure::new(Code::BAD_OPTION, error))?,
-            None => Codec::Json,
-        };
-        Ok((command, name.clone(), codec))
-    }
-}
-
-fn no_pipe(error: &std::io::Error) -> Failure {
-    Failure::new(Code::SYSTEM, format!("no pipe can be made: {error}"))
-}
-
-impl Process {
     /// Sends a request. A process that does not read is no error here: its exit says more.
     pub(super) fn send(&self, request: &Request) -> Result<(), Failure> {
         let mut bytes = Vec::new();
@@ -207,7 +155,7 @@ impl Process {
         let status = status.map_err(|error| {
             Failure::new(Code::SYSTEM, format!("the connector's exit cannot be awaited: {error}"))
         })?;
-        self.signal(Signal::KILL);
+        self.kill_group();
         if status.success() { Ok(()) } else { Err(self.failure(status)) }
     }
 
@@ -224,7 +172,10 @@ impl Process {
     /// Ends the process: asks, waits, kills. What it still says is read away.
     pub(super) async fn stop(&mut self) {
         self.close_stdin();
-        self.signal(Signal::TERM);
+        if let Some(group) = self.group {
+            // A group that is gone already needs no signal.
+            let _ = kill_process_group(group, Signal::TERM);
+        }
         let gone = async {
             while self.responses.recv().await.is_some() {}
             let _ = self.child.wait().await;
@@ -232,21 +183,21 @@ impl Process {
         if tokio::time::timeout(GRACE, gone).await.is_err() {
             tracing::warn!("{} did not stop within {} s and is killed", self.program, GRACE.as_secs());
         }
-        self.signal(Signal::KILL);
+        self.kill_group();
         let _ = self.child.wait().await;
     }
 
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // A group that is gone already needs no signal.
-            let _ = kill_process_group(group, signal);
+    /// Once only: the id of a group that is gone may be another's later.
+    fn kill_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        self.kill_group();
     }
 }
 

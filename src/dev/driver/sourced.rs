@@ -1,8 +1,12 @@
-//! Whether a sourced schema is closed: no location that declares members may allow others
-//! (flow-protocol.md, section 3.3).
+//! What Flow checks in a sourced schema: that it compiles and is closed, so that no location that
+//! declares members allows others (flow-protocol.md, section 3.3).
 
 use serde_json::Value;
 
+use super::broken;
+use crate::dev::schema::compile;
+use crate::failure::Failure;
+use crate::flow::message::SourcedSchema;
 use crate::json::pointer::escape;
 
 const UNIONS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
@@ -10,8 +14,21 @@ const BRANCHES: [&str; 2] = ["then", "else"];
 /// Deeper references are taken to be closed: they are recursive.
 const DEPTH: usize = 64;
 
+/// Fails where Flow would.
+pub(super) fn check(sourced: &SourcedSchema) -> Result<(), Failure> {
+    let schema = serde_json::from_slice(&sourced.schema_json).unwrap_or_default();
+    let binding = sourced.binding;
+    compile(&schema).map_err(|what| broken(format!("the sourced schema of binding {binding} {what}")))?;
+    match open_location(&schema) {
+        None => Ok(()),
+        Some(place) => Err(broken(format!(
+            "the sourced schema of binding {binding} is not closed: {place:?} declares properties and allows others"
+        ))),
+    }
+}
+
 /// The first location that is open, as a pointer into the schema; `None` where all are closed.
-pub(super) fn open_location(schema: &Value) -> Option<String> {
+fn open_location(schema: &Value) -> Option<String> {
     Walk { root: schema }.open(schema, String::new(), false, DEPTH)
 }
 
@@ -88,6 +105,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn sourced_schemas_are_schemas_and_closed() {
+        let sourced = |schema: &str| SourcedSchema { binding: 0, schema_json: schema.as_bytes().to_vec() };
+        assert!(check(&sourced(r#"{"properties":{"a":{}},"additionalProperties":false}"#)).is_ok());
+        assert!(check(&sourced(r#"{"properties":{"a":{}}}"#)).is_err());
+        assert!(check(&sourced("")).is_err());
+    }
 
     #[test]
     fn open_locations_are_found_at_any_depth() {

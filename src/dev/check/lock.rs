@@ -1,15 +1,12 @@
-//! Files beside the shim: names, and the lock of code that was taken from upstream.
+//! `upstream.lock` of code that was taken from upstream, and the licence beside it.
 
 use std::path::{Path, PathBuf};
 
 use super::report::{Place, Report};
 use crate::dev::pull_upstream::{LICENCE, LOCK, consistent};
 
-/// What is installed.
-pub(super) const REQUIREMENTS: &str = "requirements.txt";
-
-/// Checks every `upstream.lock` in the folder and the folders in it.
-pub(super) fn lock(folder: &Path, report: &mut Report) {
+/// Checks every lock in the folder and the folders in it.
+pub(super) fn check(folder: &Path, report: &mut Report) {
     let mut places = vec![PathBuf::new()];
     if let Ok(entries) = folder.read_dir() {
         let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));

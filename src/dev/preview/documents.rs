@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use jsonschema::Draft;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
+use crate::dev::schema::compile;
 use crate::failure::{Code, Failure};
 use crate::flow::message::Binding;
 use crate::json::pointer::escape;
@@ -22,7 +22,7 @@ const UUID: &str = "DocUUIDPlaceholder-329Bb50aa48EAa9ef";
 
 /// The checks of one binding's documents.
 #[derive(Debug)]
-pub(crate) struct DocumentChecks {
+pub(super) struct DocumentChecks {
     stream: String,
     validator: jsonschema::Validator,
     key: Vec<String>,
@@ -30,28 +30,28 @@ pub(crate) struct DocumentChecks {
 
 /// A place in a stream's documents that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Violation {
+pub(super) struct Violation {
     /// The resource path.
-    pub(crate) stream: String,
+    pub(super) stream: String,
     /// Where in the document.
-    pub(crate) pointer: String,
+    pub(super) pointer: String,
     /// The schema's keyword, or `key`.
-    pub(crate) keyword: String,
+    pub(super) keyword: String,
 }
 
 /// All violations so far.
 #[derive(Debug, Default)]
-pub(crate) struct Violations {
+pub(super) struct Violations {
     /// How often each was seen.
-    pub(crate) places: BTreeMap<Violation, u64>,
+    pub(super) places: BTreeMap<Violation, u64>,
     /// Documents with at least one.
-    pub(crate) documents: u64,
+    pub(super) documents: u64,
     seen: u64,
 }
 
 impl DocumentChecks {
     /// Compiles the write schema of a binding's collection.
-    pub(crate) fn new(binding: &Binding) -> Result<Self, Failure> {
+    pub(super) fn new(binding: &Binding) -> Result<Self, Failure> {
         let collection = binding.collection.clone().unwrap_or_default();
         let schema: Value = serde_json::from_slice(&collection.write_schema_json).unwrap_or_default();
         let validator = compile(&schema).map_err(|what| {
@@ -118,7 +118,7 @@ impl Violations {
     }
 
     /// The failure of a capture that had any.
-    pub(crate) fn failure(&self) -> Option<Failure> {
+    pub(super) fn failure(&self) -> Option<Failure> {
         let documents = self.documents;
         let worst = self.places.iter().max_by_key(|(_, count)| **count)?.0;
         let Violation { stream, pointer, keyword } = worst;
@@ -146,27 +146,6 @@ fn place(error: &jsonschema::ValidationError<'_>) -> String {
         }
         _ => path.to_owned(),
     }
-}
-
-/// Compiles a schema as Flow understands it: 2020-12 whatever `$schema` says, formats asserted.
-/// The error says where the schema is wrong.
-pub(crate) fn compile(schema: &Value) -> Result<jsonschema::Validator, String> {
-    if !matches!(schema, Value::Object(_) | Value::Bool(_)) {
-        return Err("is not a JSON schema".to_owned());
-    }
-    let options = || {
-        jsonschema::options()
-            .offline()
-            .should_validate_formats(true)
-            .with_format("integer", |text: &str| text.parse::<i128>().is_ok())
-            .with_format("number", |text: &str| text.parse::<f64>().is_ok())
-    };
-    // Old drafts have forms that newer ones refuse, such as a list of `items`.
-    let compiled = options().with_draft(Draft::Draft202012).build(schema);
-    compiled.or_else(|error| options().build(schema).map_err(|_| error)).map_err(|error| {
-        let place = error.instance_path().as_str();
-        format!("is not a valid JSON schema: {} at {place:?}", error.kind().keyword())
-    })
 }
 
 #[cfg(test)]

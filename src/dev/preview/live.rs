@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use serde_json::Value;
 
 use super::summary::{Summary, per_second};
-use super::table::{Column, Table, cut};
+use crate::dev::display::table::{Column, Table, cut};
 use crate::flow::message::{Binding, ConnectorState};
 use crate::terminal::{self, Style};
 
@@ -22,7 +22,7 @@ const BY_STATE_KEY: &str = "bindingStateV1";
 
 /// The area below all else, while it lives.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(super) struct Live {
     started: Instant,
     drawn: Instant,
     state_keys: Vec<String>,
@@ -34,7 +34,7 @@ pub(crate) struct Live {
 
 impl Live {
     /// `None` where nobody looks.
-    pub(crate) fn start(bindings: &[Binding]) -> Option<Self> {
+    pub(super) fn start(bindings: &[Binding]) -> Option<Self> {
         let now = Instant::now();
         terminal::watches_stderr().then(|| Self {
             started: now,
@@ -46,12 +46,12 @@ impl Live {
     }
 
     /// When it is to be drawn again.
-    pub(crate) fn next(&self) -> Instant {
+    pub(super) fn next(&self) -> Instant {
         self.drawn + EVERY
     }
 
     /// Notes whose state a checkpoint brings; one that tells bindings not apart is that of all.
-    pub(crate) fn checkpoint(&mut self, state: &ConnectorState) {
+    pub(super) fn checkpoint(&mut self, state: &ConnectorState) {
         let now = Some(Instant::now());
         let updated: Value = serde_json::from_slice(&state.updated_json).unwrap_or_default();
         let apart = updated.get(BY_STATE_KEY).and_then(Value::as_object);
@@ -63,13 +63,13 @@ impl Live {
     }
 
     /// Draws it, unless that was done a moment ago.
-    pub(crate) fn draw(&mut self, summary: &Summary) {
+    pub(super) fn draw(&mut self, summary: &Summary) {
         let now = Instant::now();
         if now < self.next() {
             return;
         }
         self.drawn = now;
-        let lines = self.lines(summary, now, terminal::stderr_width(), terminal::height());
+        let lines = self.lines(summary, now, terminal::stderr_width(), terminal::stderr_height());
         terminal::show_below(&lines);
         self.past.push((now, summary.bindings.iter().map(|binding| binding.documents).collect()));
         if self.past.len() > WINDOW {
@@ -149,7 +149,7 @@ fn clock(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::display::summary::BindingCount;
+    use crate::dev::preview::summary::BindingCount;
 
     #[test]
     fn lines_fit_and_a_state_is_as_old_as_its_last_checkpoint() {

@@ -13,7 +13,7 @@ const DEPTH: usize = 100;
 
 /// A state, or none yet.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct State(Option<Node>);
+pub(super) struct State(Option<Node>);
 
 #[derive(Debug, Clone)]
 enum Node {
@@ -24,7 +24,7 @@ enum Node {
 
 impl State {
     /// Parses a first state.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
         let mut state = Self::default();
         state.update(json, false)?;
         Ok(state)
@@ -42,7 +42,7 @@ impl State {
     }
 
     /// As it is sent and printed; `{}` where there is none.
-    pub(crate) fn to_json(&self) -> Vec<u8> {
+    pub(super) fn to_json(&self) -> Vec<u8> {
         let text = self.0.as_ref().map(serde_json::to_vec);
         text.and_then(Result::ok).unwrap_or_else(|| b"{}".to_vec())
     }

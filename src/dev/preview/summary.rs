@@ -3,45 +3,45 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::table::{Column, Table};
-use crate::dev::driver::checks::{Violation, Violations};
+use super::documents::{Violation, Violations};
+use crate::dev::display::table::{Column, Table};
 use crate::terminal::{self, Style, styled};
 
 /// What came of one capture.
 #[derive(Debug, Default)]
-pub(crate) struct Summary {
+pub(super) struct Summary {
     /// The capture's name.
-    pub(crate) capture: String,
+    pub(super) capture: String,
     /// One entry for each binding.
-    pub(crate) bindings: Vec<BindingCount>,
+    pub(super) bindings: Vec<BindingCount>,
     /// Checkpoints received.
-    pub(crate) checkpoints: u64,
+    pub(super) checkpoints: u64,
     /// Transactions closed.
-    pub(crate) transactions: u64,
+    pub(super) transactions: u64,
     /// Sourced schemas received.
-    pub(crate) sourced_schemas: u64,
+    pub(super) sourced_schemas: u64,
     /// Documents that broke a rule, and where.
-    pub(crate) violations: Violations,
+    pub(super) violations: Violations,
     /// How long it all took.
-    pub(crate) took: Duration,
+    pub(super) took: Duration,
 }
 
 /// What came of one binding.
 #[derive(Debug, Default)]
-pub(crate) struct BindingCount {
+pub(super) struct BindingCount {
     /// Its collection.
-    pub(crate) collection: String,
+    pub(super) collection: String,
     /// Documents received.
-    pub(crate) documents: u64,
+    pub(super) documents: u64,
     /// Their bytes.
-    pub(crate) bytes: u64,
+    pub(super) bytes: u64,
     /// How long they were waited for.
-    pub(crate) took: Duration,
+    pub(super) took: Duration,
 }
 
 impl Summary {
     /// On stderr.
-    pub(crate) fn print(&self) {
+    pub(super) fn print(&self) {
         let people = terminal::watches_stderr();
         let mut text = self.lines(people.then(terminal::stderr_width)).join("\n");
         text.push('\n');

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Connector, Event};
+use super::run::Run;
 use crate::capture::processes::shutdown::{Shutdown, Stop};
-use crate::dev::preview::Run;
+use crate::dev::driver::connector::{Connector, Event};
 use crate::failure::{Code, Failure};
 use crate::flow::codec::CodecError;
 use crate::flow::message::{Captured, ConnectorState, Opened, Response};
@@ -23,7 +23,7 @@ const MOST_DOCUMENTS: u64 = 100_000;
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(super) enum Ended {
     /// The connector ended by itself.
     Finished,
     /// It has sent as many transactions as were asked for.
@@ -48,7 +48,7 @@ struct Transaction {
 
 /// A running session.
 #[derive(Debug)]
-pub(crate) struct Session<'s, 'a> {
+pub(super) struct Session<'s, 'a> {
     connector: Connector<'s>,
     explicit_acknowledgements: bool,
     run: &'s mut Run<'a>,
@@ -74,7 +74,7 @@ enum Step {
 }
 
 impl<'s, 'a> Session<'s, 'a> {
-    pub(crate) fn new(
+    pub(super) fn new(
         connector: Connector<'s>,
         opened: Opened,
         run: &'s mut Run<'a>,
@@ -94,13 +94,13 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     /// Runs to its end. The connector has exited when this returns.
-    pub(crate) async fn run(mut self, shutdown: &Shutdown) -> Result<Ended, Failure> {
+    pub(super) async fn run(mut self, shutdown: &Shutdown) -> Result<Ended, Failure> {
         loop {
             let ended = match self.step(shutdown).await {
                 Step::Message(Some(Err(error))) => return Err(self.connector.unreadable(&error).await),
                 Step::Message(message) => match self.connector.interpret(message) {
                     Ok(Event::End) => return self.at_end().await,
-                    Ok(event) => self.on_event(event),
+                    Ok(event) => self.on_event(event).map(|()| None),
                     Err(failure) => Err(failure),
                 },
                 Step::Quiet => self.close_transaction().map(|()| None),
@@ -138,11 +138,11 @@ impl<'s, 'a> Session<'s, 'a> {
         }
     }
 
-    fn on_event(&mut self, event: Event) -> Result<Option<Ended>, Failure> {
-        let opened = Instant::now();
-        self.waited = opened - std::mem::replace(&mut self.last_message, opened);
+    fn on_event(&mut self, event: Event) -> Result<(), Failure> {
+        let now = Instant::now();
+        self.waited = now - std::mem::replace(&mut self.last_message, now);
         let transaction = self.transaction.get_or_insert(Transaction {
-            opened,
+            opened: now,
             documents: 0,
             checkpoints: 0,
             complete: false,
@@ -165,7 +165,7 @@ impl<'s, 'a> Session<'s, 'a> {
             }
             Event::Backfill | Event::End => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     fn on_document(&mut self, captured: &Captured, number: u64) -> Result<(), Failure> {
