@@ -23,8 +23,9 @@ program() {
         return
     fi
     rustup target add "$target" >&2
-    # C code of crates is compiled for musl by its own wrapper of gcc, where that is installed.
-    if command -v musl-gcc >/dev/null; then export CC_x86_64_unknown_linux_musl=musl-gcc; fi
+    # C code of crates is compiled for musl by its own wrapper of gcc, where that is installed; it knows
+    # this machine's processor alone.
+    if command -v musl-gcc >/dev/null; then export "CC_$(uname -m)_unknown_linux_musl=musl-gcc"; fi
     cargo build --profile "$profile" --target "$target" >&2
     install -D -m 0755 "${CARGO_TARGET_DIR:-target}/$target/$profile/flow-shim" dist/flow-shim
     if command -v strip >/dev/null; then strip dist/flow-shim; fi

@@ -3,9 +3,13 @@
 //!
 //! `cargo bench --bench streams` prints both times and their ratio.
 
+mod common;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use common::{ANY_RECORD, open, say};
 
 /// Each stream has a hundred records, and takes two seconds.
 const SOURCE: &str = r#"
@@ -22,13 +26,12 @@ done
 
 fn main() {
     let (one, four) = (read(1), read(4));
-    let text = format!(
+    say(&format!(
         "4 streams that wait: parallelism 1 {:.2} s, parallelism 4 {:.2} s, {:.2} x faster",
         one.as_secs_f64(),
         four.as_secs_f64(),
         one.as_secs_f64() / four.as_secs_f64()
-    );
-    writeln!(std::io::stdout(), "{text}").expect("a terminal or a file");
+    ));
 }
 
 fn read(parallelism: u32) -> Duration {
@@ -40,15 +43,8 @@ fn read(parallelism: u32) -> Duration {
         source.display()
     );
     std::fs::write(folder.path().join("shim.yaml"), yaml).expect("written");
-    let bindings: Vec<String> = (0..4)
-        .map(|number| {
-            format!(
-                r#"{{"resourceConfig":{{"stream":"s{number}","syncMode":"incremental"}},"resourcePath":["s{number}"],"stateKey":"s{number}","collection":{{"name":"c{number}","key":["/id"],"writeSchema":{{"type":"object","x-source-schema":{{}}}}}}}}"#
-            )
-        })
-        .collect();
-    let request =
-        format!(r#"{{"open":{{"capture":{{"config":{{}},"bindings":[{}]}}}}}}"#, bindings.join(","));
+    let resource = |stream: &str| format!(r#"{{"stream":"{stream}","syncMode":"incremental"}}"#);
+    let request = open("{}", &["s0", "s1", "s2", "s3"], resource, ANY_RECORD, "");
     let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_flow-shim"))
         .arg("run")

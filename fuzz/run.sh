@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seconds=$1
+seconds=${1:?how many seconds each target runs}
 shift
 programs=${FUZZ_TARGET_DIR:-$PWD/fuzz/target}
 corpora=${FUZZ_CORPUS:-$programs/corpus}

@@ -119,6 +119,8 @@ pub(crate) fn singer_line(id: u64) -> String {
     )
 }
 
+/// A write schema that says nothing of a record, and spares a discovery.
+pub(crate) const ANY_RECORD: &str = r#"{"type":"object","x-source-schema":{}}"#;
 /// A write schema with two places that are normalised, as a vendor declares them.
 pub(crate) const TWO_DATES: &str = r#"{"type":"object","properties":{"created_at":{"type":"string","format":"date-time"},"updated_at":{"type":"string","format":"date-time"}},"x-source-schema":{}}"#;
 
@@ -140,7 +142,7 @@ impl Default for Capture<'_> {
         Self {
             protocol: "airbyte",
             codec: "json",
-            write_schema: r#"{"type":"object","x-source-schema":{}}"#,
+            write_schema: ANY_RECORD,
             streams: vec!["customers".to_owned()],
             by_line: false,
             range: "",
@@ -202,23 +204,33 @@ esac"#;
     }
 
     fn request(&self) -> String {
-        let bindings: Vec<String> = self.streams.iter().map(|stream| self.binding(stream)).collect();
-        let (bindings, range) = (bindings.join(","), self.range);
-        format!(r#"{{"open":{{"capture":{{"config":{{}},"bindings":[{bindings}]}}{range}}}}}"#)
-    }
-
-    fn binding(&self, stream: &str) -> String {
-        let resource = match self.protocol {
+        let resource = |stream: &str| match self.protocol {
             "airbyte" => format!(r#"{{"stream":"{stream}","syncMode":"incremental"}}"#),
             _ => format!(
                 r#"{{"tap_stream_id":"{stream}","stream":"{stream}","replication_method":"FULL_TABLE"}}"#
             ),
         };
-        let schema = self.write_schema;
-        format!(
-            r#"{{"resourceConfig":{resource},"resourcePath":["{stream}"],"stateKey":"{stream}","collection":{{"name":"c/{stream}","key":["/id"],"writeSchema":{schema}}}}}"#
-        )
+        open("{}", &self.streams, resource, self.write_schema, self.range)
     }
+}
+
+/// An Open of these streams. `resource` gives a stream's resource config, and `range` is what is said
+/// beside the capture: `,"range":{…}`, or nothing.
+pub(crate) fn open(
+    config: &str,
+    streams: &[impl AsRef<str>],
+    resource: impl Fn(&str) -> String,
+    write_schema: &str,
+    range: &str,
+) -> String {
+    let binding = |stream: &str| {
+        let resource = resource(stream);
+        format!(
+            r#"{{"resourceConfig":{resource},"resourcePath":["{stream}"],"stateKey":"{stream}","collection":{{"name":"c/{stream}","key":["/id"],"writeSchema":{write_schema}}}}}"#
+        )
+    };
+    let bindings: Vec<String> = streams.iter().map(|stream| binding(stream.as_ref())).collect();
+    format!(r#"{{"open":{{"capture":{{"config":{config},"bindings":[{}]}}{range}}}}}"#, bindings.join(","))
 }
 
 /// Runs a program between two pipes, on the content of a file.

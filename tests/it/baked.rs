@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Connector, program, spec};
+use crate::harness::{Connector, flow_shim, spec};
 
 /// A source that leaves a note each time it is asked for its specification.
 const SOURCE: &str = r#"#!/bin/sh
@@ -21,7 +21,7 @@ fn shim() -> Connector {
 }
 
 fn bake(connector: &Connector) -> std::process::Output {
-    Command::new(program()).args(["bake", &connector.folder_path()]).output().expect("the program runs")
+    flow_shim(&["bake", &connector.folder_path()]).output().expect("the program runs")
 }
 
 fn asked(connector: &Connector) -> usize {

@@ -1,17 +1,15 @@
 //! `flow-shim check`: what is wrong with a shim's folder, told with its place.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{program, repository};
+use crate::harness::{flow_shim, repository};
 
 /// What is printed about a folder, whose path is left out, and the exit code.
 fn check(folder: &Path, more: &[&str]) -> (String, i32) {
-    let mut command = Command::new(program());
-    command.arg("check").arg(folder).args(more).current_dir(repository(""));
-    command.env_remove("FLOW_SHIM_DIR").env_remove("SOPS_AGE_KEY").env("LOG_LEVEL", "error");
+    let mut command = flow_shim(&["check"]);
+    command.arg(folder).args(more).current_dir(repository("")).env("LOG_LEVEL", "error");
     let output = command.output().expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!errors.contains("has a bug"), "{errors}");
@@ -318,9 +316,8 @@ fn every_shim_of_this_repository_passes() {
 fn a_new_folder_passes_at_once() {
     for protocol in ["airbyte", "singer"] {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new(program());
-        command.args(["new", "./connector-x", "--protocol", protocol]).current_dir(folder.path());
-        assert!(command.output().expect("it runs").status.success());
+        let mut command = flow_shim(&["new", "./connector-x", "--protocol", protocol]);
+        assert!(command.current_dir(folder.path()).output().expect("it runs").status.success());
         let (text, code) = check(&folder.path().join("connector-x"), &[]);
         assert_eq!(code, 0, "{text}");
         assert!(text.contains("is not pinned") && text.contains("1 warning"), "{text}");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, airbyte, binding, open, singer};
-use crate::messages::SPEC;
+use crate::messages::{self, SPEC};
 
 /// A capture over one or several sessions.
 pub(crate) struct Scenario {
@@ -77,9 +77,7 @@ fn stream_state(stream: &str, cursor: usize) -> String {
 }
 
 fn status(stream: &str, status: &str) -> String {
-    let body = json!({"stream_descriptor": {"name": stream}, "status": status});
-    json!({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1.5, "stream_status": body}})
-        .to_string()
+    messages::status(stream, status).trim_end().to_owned()
 }
 
 /// Two streams that take turns, each with its own states; rows change and go; the last record has no

@@ -1,5 +1,10 @@
 //! Airbyte's data channel: what goes wrong, and what is left behind.
 
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::channel_captures::{FORMS, bindings, done, kept, read, shim, state};
@@ -179,26 +184,22 @@ fn nothing_is_left_of_the_sockets() {
         if stop {
             let mut child = connector.command().spawn().expect("the program starts");
             let request = open(json!({}), &bindings(), json!({})).to_string() + "\n";
-            std::io::Write::write_all(child.stdin.as_mut().expect("stdin"), request.as_bytes())
-                .expect("written");
+            child.stdin.as_mut().expect("stdin").write_all(request.as_bytes()).expect("written");
             let there = format!("{}/there", connector.folder_path());
-            while !std::path::Path::new(&there).exists() {
-                std::thread::sleep(std::time::Duration::from_millis(10));
+            let begun = Instant::now();
+            while !Path::new(&there).exists() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "the source never came so far");
+                std::thread::sleep(Duration::from_millis(10));
             }
-            let id = i32::try_from(child.id()).expect("an id");
-            rustix::process::kill_process(
-                rustix::process::Pid::from_raw(id).expect("an id"),
-                rustix::process::Signal::TERM,
-            )
-            .expect("signalled");
+            kill_process(Pid::from_child(&child), Signal::TERM).expect("signalled");
             child.wait_with_output().expect("the program ends");
         } else {
             read(&connector);
         }
         let paths = std::fs::read_to_string(format!("{}/paths", connector.folder_path())).expect("paths");
         for path in paths.split(',') {
-            assert!(!std::path::Path::new(path).exists(), "{end}: {path}");
-            assert!(!std::path::Path::new(path).parent().expect("a folder").exists(), "{end}");
+            assert!(!Path::new(path).exists(), "{end}: {path}");
+            assert!(!Path::new(path).parent().expect("a folder").exists(), "{end}");
         }
     }
 }

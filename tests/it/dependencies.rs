@@ -82,8 +82,8 @@ fn no_dependency_needs_a_newer_rust_than_we_say() {
         Some(format!("{} {} needs {needs}", package["name"], package["version"]))
     });
     assert_eq!(newer.collect::<Vec<_>>(), [] as [&str; 0], "rust-version is {ours}");
-    let readme = read("CONTRIBUTING.md");
-    assert!(readme.contains(&format!("Rust {ours}")), "CONTRIBUTING.md names the oldest Rust");
+    let contributing = read("CONTRIBUTING.md");
+    assert!(contributing.contains(&format!("Rust {ours}")), "CONTRIBUTING.md names the oldest Rust");
 }
 
 #[test]

@@ -1,15 +1,14 @@
 //! `flow-shim diff`: what changes for running captures between two versions of a connector.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{program, repository};
+use crate::harness::{flow_shim, repository};
 
 fn diff(old: &Path, new: &Path, more: &[&str]) -> (String, i32) {
-    let mut command = Command::new(program());
-    command.arg("diff").args([old, new]).args(more).env_remove("FLOW_SHIM_DIR").env("LOG_LEVEL", "error");
+    let mut command = flow_shim(&["diff"]);
+    command.args([old, new]).args(more).env("LOG_LEVEL", "error");
     let output = command.output().expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!errors.contains("has a bug"), "{errors}");
@@ -259,8 +258,8 @@ fn an_installed_upstream_gets_the_config_in_its_own_shape() {
             ("catalog.json", catalog.to_string()),
         ],
     );
-    let mut command = Command::new(program());
-    command.arg("diff").args([folder.path(), folder.path()]).arg("--installed").env_remove("FLOW_SHIM_DIR");
+    let mut command = flow_shim(&["diff", "--installed"]);
+    command.args([folder.path(), folder.path()]);
     let output = command.output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !said.contains("hunter22"), "{said}");

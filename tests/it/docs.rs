@@ -1,14 +1,19 @@
 //! The pages: every link leads somewhere, the book has every page and stands by itself, examples of
-//! `shim.yaml` are ones, and the README's messages are those of the program.
+//! `shim.yaml` and command lines are ones, every variable is explained, and the README's messages and the
+//! figures of a record are those of the program.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use clap::Parser;
+use clap::error::ErrorKind;
+use flow_shim::cli::Cli;
 use flow_shim::failure::Code;
 use serde_json::Value;
 
 use crate::harness::repository;
 use crate::pages::{Page, all_pages, pages_of};
+use crate::sources::joined;
 
 /// Where the repository is on the web: a page of the book links so to what is not in it.
 const WEB: [&str; 2] =
@@ -119,28 +124,12 @@ fn examples_of_shim_yaml_are_ones() {
     assert!(examples >= 3, "{examples} examples");
 }
 
-/// All of the program's source, with strings that go over several lines joined.
-fn source() -> String {
-    let (mut text, mut folders) = (String::new(), vec![repository("src")]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                text.push_str(&std::fs::read_to_string(path).expect("readable"));
-            }
-        }
-    }
-    regex::Regex::new(r"\\\n\s*").expect("a pattern").replace_all(&text, "").into_owned()
-}
-
 #[test]
 fn the_readmes_messages_are_those_of_the_program() {
     let readme = Page::read("README.md").text;
     let (_, section) = readme.split_once("\n## It says").expect("a section");
     let (section, _) = section.split_once("\n## ").expect("its end");
-    let source = source();
+    let source = joined();
     let variable = regex::Regex::new("…|[A-Z]{4,}").expect("a pattern");
     let mut messages = 0;
     for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
@@ -153,4 +142,57 @@ fn the_readmes_messages_are_those_of_the_program() {
         }
     }
     assert!(messages >= 8, "{messages} messages");
+}
+
+/// What begins as a command line and is none: all commands' help, and a message.
+const NO_COMMAND_LINES: [&str; 2] = ["flow-shim COMMAND --help", "flow-shim has a bug; …"];
+
+#[test]
+fn command_lines_that_pages_show_are_ones() {
+    let (mut lines, mut wrong) = (0, Vec::new());
+    for page in all_pages() {
+        let consoles = page.blocks().into_iter().filter(|block| block.language == "console");
+        let shown = consoles.map(|block| block.text).collect::<String>();
+        let shown = shown.lines().filter_map(|line| line.strip_prefix("$ ")).map(|line| (line, true));
+        let codes = page.codes();
+        // In running text a command may stand without its arguments.
+        let named = codes.iter().map(|code| (code.as_str(), false));
+        let is_ours = |line: &str| line.starts_with("flow-shim ") && !NO_COMMAND_LINES.contains(&line);
+        for (line, is_whole) in shown.chain(named).filter(|(line, _)| is_ours(line)) {
+            let words = shlex::split(line.split(" #").next().unwrap_or_default()).expect("words");
+            lines += 1;
+            match Cli::try_parse_from(words) {
+                Err(error) if is_whole || error.kind() != ErrorKind::MissingRequiredArgument => {
+                    wrong.push(format!("{}: {line}: {error}", page.path.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(lines > 30, "{lines} command lines");
+}
+
+#[test]
+fn every_variable_is_explained_in_the_book() {
+    let quoted = regex::Regex::new("\"([A-Z_]{3,})\"").expect("a pattern");
+    let source = std::fs::read_to_string(repository("src/env.rs")).expect("readable");
+    let book: Vec<String> = pages_of("docs").iter().flat_map(Page::codes).collect();
+    // PATH and TERM mean what they mean everywhere.
+    let unexplained: Vec<&str> = quoted
+        .captures_iter(&source)
+        .map(|found| found.get(1).expect("a name").as_str())
+        .filter(|name| !["PATH", "TERM"].contains(name) && !book.iter().any(|code| code.contains(name)))
+        .collect();
+    assert!(unexplained.is_empty(), "{unexplained:?}");
+}
+
+#[test]
+fn the_instructions_of_a_record_are_those_that_were_accepted() {
+    let page = Page::read("docs/performance.md").text.replace(',', "");
+    let accepted = std::fs::read_to_string(repository("benches/instructions.txt")).expect("readable");
+    for line in accepted.lines() {
+        let (case, count) = line.split_once(' ').expect("a case and its count");
+        assert!(page.contains(&format!(" {count}")), "{case}: {count} is not in docs/performance.md");
+    }
 }

@@ -3,15 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, open, singer};
-use crate::messages::{RECORD, SPEC, STATE, status};
-
-fn error(message: &str, stream: Option<&str>) -> String {
-    let stream =
-        stream.map(|stream| format!(",\"stream_descriptor\":{{\"name\":\"{stream}\"}}")).unwrap_or_default();
-    format!(
-        "{{\"type\":\"TRACE\",\"trace\":{{\"type\":\"ERROR\",\"emitted_at\":1.5,\"error\":{{\"message\":\"{message}\",\"internal_message\":\"inner\",\"failure_type\":\"transient_error\"{stream}}}}}}}\n"
-    )
-}
+use crate::messages::{RECORD, SPEC, STATE, error, status};
 
 fn read(lines: &str) -> Run {
     let connector = Connector::playing("airbyte", &[("read.jsonl", lines), ("spec.jsonl", SPEC)]);
@@ -76,21 +68,25 @@ fn an_exit_1_after_records_commits_nothing_more() {
 fn the_first_trace_of_a_stream_is_the_cause() {
     let lines = format!(
         "{}{}{}#! exit 1\n",
-        error("Rate limit reached", Some("users")),
-        error("later noise", Some("users")),
-        error("During the sync, the following streams did not sync successfully: users", None)
+        error("Rate limit reached", "transient_error", Some("users")),
+        error("later noise", "transient_error", Some("users")),
+        error(
+            "During the sync, the following streams did not sync successfully: users",
+            "transient_error",
+            None
+        )
     );
     let run = read(&lines);
     assert_eq!(run.code, 10);
     assert!(run.last_words().contains("Rate limit reached"), "{}", run.last_words());
     let fields = &run.logs.last().expect("a line")["fields"];
     assert_eq!(fields["failureType"], "transient");
-    assert_eq!(fields["internalMessage"], "inner");
+    assert_eq!(fields["internalMessage"], "inner text");
 }
 
 #[test]
 fn an_error_trace_with_exit_0_is_a_failure() {
-    let run = read(&format!("{RECORD}{}", error("import failed", None)));
+    let run = read(&format!("{RECORD}{}", error("import failed", "transient_error", None)));
     assert_eq!(run.code, 10);
     assert!(run.last_words().contains("import failed"));
     assert!(run.all("checkpoint").is_empty());

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use crate::harness::{program, repository};
+use crate::harness::{flow_shim, repository};
 
 /// Says that a test is left out, and why.
 pub(crate) fn leave_out(what: &str, why: &str) {
@@ -18,12 +18,13 @@ pub(crate) fn leave_out(what: &str, why: &str) {
         std::env::var_os("FLOW_SHIM_REQUIRE_ALL").is_none_or(|value| value != "1"),
         "{what} cannot be tested here, and FLOW_SHIM_REQUIRE_ALL=1: {why}"
     );
-    // Not `eprintln!`: the test runner would swallow it.
-    let _ = writeln!(std::io::stderr(), "\n!!! LEFT OUT: {what}\n!!! because: {why}\n");
+    impossible_here(what, why);
 }
 
-/// Says that a test is left out which some machines cannot run whatever is installed on them.
+/// The same of a test that `.ci/run` does not demand either: some machines cannot run it whatever it
+/// installs, or it needs what only few have.
 pub(crate) fn impossible_here(what: &str, why: &str) {
+    // Not `eprintln!`: the test runner would swallow it.
     let _ = writeln!(std::io::stderr(), "\n!!! LEFT OUT: {what}\n!!! because: {why}\n");
 }
 
@@ -49,7 +50,7 @@ pub(crate) fn installed(shim: &str) -> Option<PathBuf> {
     let mut known =
         INSTALLED.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let result = known.entry(shim.to_owned()).or_insert_with(|| {
-        let output = Command::new(program()).arg("install").arg(&folder).output().expect("the program runs");
+        let output = flow_shim(&["install"]).arg(&folder).output().expect("the program runs");
         if output.status.success() { Ok(()) } else { Err(last_words(&output)) }
     });
     match result {

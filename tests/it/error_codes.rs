@@ -2,14 +2,13 @@
 //! the source, and what goes wrong ends with its code.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 
 use flow_shim::failure::Code;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::harness::{program, repository};
+use crate::harness::{flow_shim, repository};
+use crate::sources::joined;
 
 struct Row {
     code: String,
@@ -37,23 +36,6 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// All that is written in Rust, but for the table of codes; strings that go over lines are joined.
-fn source() -> String {
-    fn read(folder: &Path, into: &mut String) {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                read(&path, into);
-            } else if !path.ends_with("failure/code.rs") {
-                into.push_str(&std::fs::read_to_string(&path).expect("a file"));
-            }
-        }
-    }
-    let mut text = String::new();
-    read(&repository("src"), &mut text);
-    Regex::new(r"\\\n\s*").expect("a pattern").replace_all(&text, "").replace("\\\"", "\"")
-}
-
 #[test]
 fn the_index_has_every_code_with_its_exit_code_and_no_other() {
     let mut expected: BTreeMap<String, String> =
@@ -67,7 +49,7 @@ fn the_index_has_every_code_with_its_exit_code_and_no_other() {
 
 #[test]
 fn every_code_is_used() {
-    let source = source();
+    let source = joined();
     let unused = Code::ALL.iter().filter(|code| {
         let constant = code.name().replace('-', "_").to_uppercase();
         !source.contains(&format!("Code::{constant}"))
@@ -77,7 +59,7 @@ fn every_code_is_used() {
 
 #[test]
 fn the_indexs_messages_are_those_of_the_source() {
-    let source = source();
+    let source = joined();
     // Placeholders of the source, and words that stand for them in the page.
     let source = Regex::new(r"\{[^{}\n]*\}").expect("a pattern").replace_all(&source, "…").into_owned();
     let quoted = Regex::new("`([^`]+)`").expect("a pattern");
@@ -97,7 +79,7 @@ fn the_indexs_messages_are_those_of_the_source() {
 
 #[test]
 fn a_command_line_that_is_wrong_ends_with_a_line_for_flow() {
-    let output = Command::new(program()).args(["run", "--shimm", "x"]).output().expect("it runs");
+    let output = flow_shim(&["run", "--shimm", "x"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8(output.stderr).expect("text");
     assert!(stderr.contains("--shim"), "clap's own advice stays: {stderr}");

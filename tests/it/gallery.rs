@@ -1,10 +1,12 @@
 //! The connectors under shims/: each folder is whole, and its recording passes `.ci/connector`. And
 //! `new`, which begins one more.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::harness::{program, repository};
+use regex::Regex;
+
+use crate::harness::{flow_shim, program, repository, without_variables};
 
 /// The folders of shims/ that wrap a connector from PyPI.
 fn wrapped() -> Vec<(String, PathBuf)> {
@@ -16,6 +18,14 @@ fn wrapped() -> Vec<(String, PathBuf)> {
         .collect();
     wrapped.sort();
     wrapped
+}
+
+/// The package that a connector's page names, as requirements.txt would pin it.
+fn named_package(page: &Path) -> String {
+    let page = std::fs::read_to_string(page).expect("a README");
+    let package = Regex::new(r"`([a-z0-9-]+)` ([0-9.]+[0-9])").expect("a pattern");
+    let named = package.captures(&page).expect("a package and its version");
+    format!("{}=={}", &named[1], &named[2])
 }
 
 fn said(output: &Output) -> String {
@@ -35,6 +45,8 @@ fn every_folder_is_whole_and_listed() {
             assert!(folder.join(file).is_file(), "{name} has no {file}");
         }
         let requirements = std::fs::read_to_string(folder.join("requirements.txt")).expect("requirements");
+        let package = named_package(&folder.join("README.md"));
+        assert!(requirements.lines().any(|line| line == package), "{name}: README.md says {package}");
         let mut lines = requirements.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
         assert!(lines.all(|line| line.contains("==")), "{name}: versions are pinned");
         assert!(readme.contains(&format!("[{name}]({name})")), "{name} is in the table of shims/README.md");
@@ -49,7 +61,8 @@ fn every_recording_gives_the_spec_the_streams_and_documents_of_its_snapshots() {
         played += 1;
         let mut command = Command::new("bash");
         command.arg(repository(".ci/connector")).arg(&folder).current_dir(repository(""));
-        command.env("FLOW_SHIM", program()).env_remove("FLOW_SHIM_DIR").env_remove("FLOW_RUNTIME_CODEC");
+        without_variables(&mut command);
+        command.env("FLOW_SHIM", program());
         let output = command.output().expect("bash runs");
         if !output.status.success() {
             failed.push(format!("{name}: {}", said(&output)));
@@ -80,8 +93,9 @@ fn a_changed_answer_is_a_difference() {
     std::fs::write(shim.join("test.flow.yaml"), flow).expect("written");
     let run = |more: &[&str]| {
         let mut command = Command::new("bash");
+        without_variables(&mut command);
         command.arg(repository(".ci/connector")).arg(&shim).args(more).env("FLOW_SHIM", program());
-        command.env_remove("FLOW_SHIM_DIR").output().expect("bash runs")
+        command.output().expect("bash runs")
     };
     let output = run(&["--update"]);
     assert!(output.status.success(), "{}", said(&output));
@@ -99,8 +113,7 @@ fn a_new_folder_loads_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("shims")).expect("made");
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(program());
-        command.args(arguments).current_dir(folder.path()).env_remove("FLOW_SHIM_DIR").output().expect("runs")
+        flow_shim(arguments).current_dir(folder.path()).output().expect("the program runs")
     };
     for (name, protocol) in [("source-new", "airbyte"), ("tap-new", "singer")] {
         let output = run(&["new", name, "--protocol", protocol, "--package", "x==1.0"]);

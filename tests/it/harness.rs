@@ -4,6 +4,7 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use flow_shim::env;
 use rustix::process::Pid;
 use serde_json::{Value, json};
 
@@ -12,6 +13,36 @@ use crate::flow_model;
 /// The built program.
 pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_flow-shim"))
+}
+
+/// The variables by which whoever runs the tests could change what the program does.
+const VARIABLES: &[&str] = &[
+    env::SHIM_DIR,
+    env::PROTOCOL,
+    env::CODEC,
+    env::LOG_LEVEL,
+    env::LOG_FORMAT,
+    env::DOCS_URL,
+    env::AIRBYTE_ENTRYPOINT,
+    env::ATF_STATE_FORMAT,
+    env::ENCRYPTION_URL,
+    env::SOPS_AGE_KEY,
+    env::SOPS_AGE_KEY_FILE,
+];
+
+/// The built program with these arguments, and without variables of the machine that it would heed.
+pub(crate) fn flow_shim(arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.args(arguments);
+    without_variables(&mut command);
+    command
+}
+
+/// Takes those variables from a command.
+pub(crate) fn without_variables(command: &mut Command) {
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
 }
 
 /// A file or folder of the repository.
@@ -100,8 +131,8 @@ impl Connector {
             }
             None => Command::new(program()),
         };
+        without_variables(&mut command);
         command.args(&self.arguments).current_dir(self.folder.path());
-        command.env_remove("FLOW_SHIM_DIR").env_remove("FLOW_RUNTIME_CODEC").env_remove("LOG_LEVEL");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::environment::{last_words, leave_out};
-use crate::harness::{Run, airbyte, open, program, repository, spec};
+use crate::harness::{Run, airbyte, discover, flow_shim, open, repository, spec};
 
 /// Debian with Python, made once and kept.
 pub(crate) const BASE: &str = "flow-shim-test/python:bookworm";
@@ -81,10 +81,6 @@ fn run(image: &str, more: &[&str], arguments: &[&str], requests: &[Value]) -> Ru
     }
     drop(stdin);
     Run::of(child.wait_with_output().expect("docker ends"))
-}
-
-fn discover(config: &Value) -> Value {
-    json!({"discover": {"connectorType": "IMAGE", "config": config}})
 }
 
 fn streams(run: &Run) -> Vec<String> {
@@ -212,13 +208,9 @@ fn real_images_a_python_connector_is_built_from_its_shim_and_answers_as_in_flow(
     let file = folder.path().join("test.flow.yaml");
     std::fs::write(&file, text).expect("written");
     for (arguments, lines) in [(["raw", "spec"].as_slice(), 1), (&["preview", "--sessions=1"], 300)] {
-        let output = Command::new(program())
-            .args(arguments)
-            .arg("--source")
-            .arg(&file)
-            .env("LOG_LEVEL", "warn")
-            .output();
-        let output = output.expect("the program runs");
+        let mut command = flow_shim(arguments);
+        command.arg("--source").arg(&file).env("LOG_LEVEL", "warn");
+        let output = command.output().expect("the program runs");
         assert!(output.status.success(), "{arguments:?}: {}", last_words(&output));
         let printed = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
         assert_eq!(printed, lines, "{arguments:?}");

@@ -1,5 +1,5 @@
 //! Every way to end × every kind of upstream that makes ending hard. Afterwards: no process, no
-//! private folder, the exit code that README promises, and last words that say what happened.
+//! private folder, the exit code that docs/operating.md promises, and last words that say what happened.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

@@ -4,21 +4,11 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, open, singer};
-use crate::messages::{RECORD, SPEC, STATE, status};
+use crate::messages::{RECORD, SPEC, STATE, error, status};
 
 const TAP_RECORD: &str = "{\"type\":\"RECORD\",\"stream\":\"users\",\"record\":{\"id\":1}}\n";
 const CATALOG: &str = "{\"streams\":[{\"tap_stream_id\":\"users\",\"stream\":\"users\",\"schema\":{\"type\":\"object\"},\"metadata\":[]}]}\n";
 const TRACEBACK: &str = "#! stderr Traceback (most recent call last):\n#! stderr   File \"tap.py\", line 7, in sync\n#! stderr KeyError: 'count'\n";
-
-fn error(message: &str, kind: &str, stream: Option<&str>) -> String {
-    let mut error = json!({
-        "message": message, "internal_message": "inner text", "stack_trace": "Traceback …", "failure_type": kind,
-    });
-    if let Some(stream) = stream {
-        error["stream_descriptor"] = json!({"name": stream});
-    }
-    format!("{}\n", json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1.5, "error": error}}))
-}
 
 fn read(lines: &str) -> Run {
     let connector = Connector::playing("airbyte", &[("read.jsonl", lines), ("spec.jsonl", SPEC)]);

@@ -1,8 +1,6 @@
 //! Imports run one way. One crate means that the compiler does not guard this, so a test does.
 
-use std::path::{Path, PathBuf};
-
-use crate::harness::repository;
+use crate::sources::sources;
 
 /// Which modules of ours the code below a module may name.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -34,17 +32,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Only these may start processes (`tokio::process` or `std::process::Command`).
 const SPAWNERS: &[&str] = &["capture/processes/supervisor/", "capture/processes/warden.rs", "dev/"];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// The modules that a file names as `crate::NAME`, comments left out.
 fn named(text: &str) -> Vec<String> {
     text.lines()
@@ -56,12 +43,8 @@ fn named(text: &str) -> Vec<String> {
 
 #[test]
 fn imports_run_one_way() {
-    let root = repository("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
     let mut wrong = Vec::new();
-    for file in files {
-        let path = file.strip_prefix(&root).expect("below src").to_str().expect("UTF-8");
+    for (path, text) in sources() {
         let module = path.split(['/', '.']).next().expect("a first part");
         if matches!(module, "main" | "lib") {
             continue;
@@ -70,7 +53,6 @@ fn imports_run_one_way() {
             .iter()
             .find(|(name, _)| *name == module)
             .unwrap_or_else(|| panic!("src/{path} belongs to no layer; add it to the table"));
-        let text = std::fs::read_to_string(&file).expect("readable");
         for used in named(&text) {
             if !may_use.contains(&used.as_str()) {
                 wrong.push(format!("src/{path} uses crate::{used}"));

@@ -1,5 +1,6 @@
 //! What flow-shim does, seen through the built program.
 
+// What tests share.
 mod atf_folder;
 mod channel_captures;
 mod channel_source;
@@ -9,18 +10,19 @@ mod environment;
 mod flow_model;
 mod flow_schema;
 mod harness;
-mod junk;
-mod layering;
 mod left_behind;
 mod messages;
 mod pages;
 mod recorded_tap;
+mod sources;
 
+// The tests, by what they are about.
 mod acknowledgements;
 mod atf;
 mod baked;
 mod catalog_flag;
 mod check;
+mod code_names;
 mod codecs;
 mod config_values;
 mod containers;
@@ -37,8 +39,10 @@ mod error_codes;
 mod gallery;
 mod images;
 mod import_atf;
+mod junk;
 mod kill_matrix;
 mod last_words;
+mod layering;
 mod mutations;
 mod oauth_consent;
 mod oauth_sealed;

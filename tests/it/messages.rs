@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::airbyte;
 
@@ -35,6 +35,18 @@ pub(crate) fn status(stream: &str, status: &str) -> String {
     format!(
         "{{\"type\":\"TRACE\",\"trace\":{{\"type\":\"STREAM_STATUS\",\"emitted_at\":1.5,\"stream_status\":{{\"stream_descriptor\":{{\"name\":\"{stream}\"}},\"status\":\"{status}\"}}}}}}\n"
     )
+}
+
+/// An Airbyte source's report of an error, of one stream or of the whole source.
+pub(crate) fn error(message: &str, failure_type: &str, stream: Option<&str>) -> String {
+    let mut error = json!({
+        "message": message, "internal_message": "inner text", "stack_trace": "Traceback …",
+        "failure_type": failure_type,
+    });
+    if let Some(stream) = stream {
+        error["stream_descriptor"] = json!({"name": stream});
+    }
+    format!("{}\n", json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1.5, "error": error}}))
 }
 
 /// Bindings of `users` and `orders`, read incrementally.

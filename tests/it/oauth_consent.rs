@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Run, program};
+use crate::harness::{Run, flow_shim};
 
 /// Reads one request with its body.
 fn request(stream: &mut impl Read) -> String {
@@ -98,8 +98,8 @@ impl Capture {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(program());
-        command.args(&self.arguments).env_remove("LOG_LEVEL").env("NO_PROXY", "127.0.0.1,localhost");
+        let mut command = flow_shim(&[]);
+        command.args(&self.arguments).env("NO_PROXY", "127.0.0.1,localhost");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::environment::impossible_here;
 use crate::harness::repository;
 use crate::oauth_consent::{Capture, Provider, TOKEN, block};
 use crate::sops::{fixture, key, validated};
@@ -65,9 +66,8 @@ fn another_implementation_opens_what_was_encrypted_again() {
     let python = std::env::var_os("FLOW_SHIM_SOPS_PYTHON").unwrap_or_else(|| "python3".into());
     let has = Command::new(&python).args(["-c", "import sops, pyrage"]).output();
     if !has.is_ok_and(|output| output.status.success()) {
-        eprintln!(
-            "LEFT OUT: {python:?} has no sops and pyrage (fixtures/sops/make.py); FLOW_SHIM_SOPS_PYTHON names another"
-        );
+        let why = "it has no sops and pyrage (fixtures/sops/make.py); FLOW_SHIM_SOPS_PYTHON names another";
+        impossible_here(&format!("sops with {}", python.display()), why);
         return;
     }
     let (_capture, file) = written("config.json", &fixture("whole.json"), "/usr/bin:/bin");

@@ -65,6 +65,15 @@ impl Page {
         anchors
     }
 
+    /// What stands between backticks in its text.
+    pub(crate) fn codes(&self) -> Vec<String> {
+        let code = |event| match event {
+            Event::Code(text) => Some(text.into_string()),
+            _ => None,
+        };
+        self.events().filter_map(code).collect()
+    }
+
     /// Its fenced blocks.
     pub(crate) fn blocks(&self) -> Vec<Block> {
         let (mut blocks, mut open) = (Vec::new(), None::<Block>);

@@ -6,7 +6,8 @@ use crate::harness::{Connector, Run, airbyte, open, singer};
 
 const NAMES: [&str; 4] = ["users", "orders", "items", "visits"];
 
-/// A source that prints, for each stream of its catalog, what the shell function `stream` does.
+/// A source that prints, for each stream of its catalog, what the shell function `stream` does. To wait
+/// for a file is given up after half a minute or so, as a failure of the source.
 fn source(protocol: &str, yaml: &str, stream: &str) -> Connector {
     let script = format!(
         r#"
@@ -19,7 +20,7 @@ for argument; do case "$last" in --catalog) catalog=$argument;; --state) state=$
 echo "$$" >> FOLDER/processes
 record() {{ echo "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"$1\",\"data\":{{\"id\":$2}},\"emitted_at\":1}}}}"; }}
 state() {{ echo "{{\"type\":\"STATE\",\"state\":{{\"type\":\"STREAM\",\"stream\":{{\"stream_descriptor\":{{\"name\":\"$1\"}},\"stream_state\":{{\"c\":$2}}}}}}}}"; }}
-await() {{ while [ ! -e "FOLDER/$1" ]; do sleep 0.01; done; }}
+await() {{ turns=0; while [ ! -e "FOLDER/$1" ]; do turns=$((turns + 1)); [ $turns -lt 3000 ] || exit 9; sleep 0.01; done; }}
 stream() {{
 {stream}
 }}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::harness::{Run, program};
+use crate::harness::{Run, flow_shim};
 
 /// Somebody's repository, and ours that takes a folder of it.
 struct Repositories {
@@ -85,17 +85,9 @@ impl Repositories {
     }
 
     fn pull_with(&self, reference: &str, license: &str, more: &[&str]) -> Run {
-        let mut command = Command::new(program());
-        command.args([
-            "pull-upstream",
-            "bigdata",
-            reference,
-            "connectors/source-x",
-            "./source-x/",
-            license,
-            "LICENSE",
-        ]);
-        command.args(more).current_dir(self.path("ours"));
+        let from = ["pull-upstream", "bigdata", reference, "connectors/source-x"];
+        let mut command = flow_shim(&from);
+        command.args(["./source-x/", license, "LICENSE"]).args(more).current_dir(self.path("ours"));
         isolate(&mut command);
         Run::of(command.output().expect("the program runs"))
     }
@@ -283,8 +275,8 @@ fn what_cannot_be_pulled_changes_nothing() {
     let repositories = Repositories::new();
     let head = repositories.git("ours", &["rev-parse", "HEAD"]);
     let words = |reference: &str, path: &str, license_path: &str| {
-        let mut command = Command::new(program());
-        command.args(["pull-upstream", "bigdata", reference, path, "source-x", "MIT", license_path]);
+        let mut command =
+            flow_shim(&["pull-upstream", "bigdata", reference, path, "source-x", "MIT", license_path]);
         command.current_dir(repositories.path("ours"));
         isolate(&mut command);
         let run = Run::of(command.output().expect("the program runs"));

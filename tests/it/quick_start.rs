@@ -1,16 +1,14 @@
 //! The embedded driver, on the captures that the README's first command runs.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::harness::{program, repository};
+use crate::harness::{flow_shim, repository};
 
 fn driver(arguments: &[&str]) -> Output {
-    let mut command = Command::new(program());
-    command.args(arguments).current_dir(repository("")).env("LOG_LEVEL", "warn");
-    command.env_remove("FLOW_SHIM_DIR").env_remove("FLOW_RUNTIME_CODEC");
-    command.output().expect("the program runs")
+    let mut command = flow_shim(arguments);
+    command.current_dir(repository("")).env("LOG_LEVEL", "warn").output().expect("the program runs")
 }
 
 fn lines(output: &Output) -> Vec<Value> {

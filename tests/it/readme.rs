@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use regex::Regex;
 
 use crate::environment::leave_out;
-use crate::harness::{program, repository};
+use crate::harness::{program, repository, without_variables};
 use crate::pages::Page;
 
 /// What is not run as it stands, and why.
@@ -60,8 +60,9 @@ fn run(command: &str, folder: &Path) -> Output {
     let command = command.replace("cargo run --release -- ", "flow-shim ");
     let bin = program().parent().expect("a folder").display().to_string();
     let mut shell = Command::new("bash");
-    shell.args(["-c", &format!("PATH={bin}:$PATH; {command}")]).current_dir(folder).env("LOG_LEVEL", "warn");
-    shell.env_remove("FLOW_SHIM_DIR").env_remove("FLOW_RUNTIME_CODEC").output().expect("bash runs")
+    shell.args(["-c", &format!("PATH={bin}:$PATH; {command}")]).current_dir(folder);
+    without_variables(&mut shell);
+    shell.env("LOG_LEVEL", "warn").output().expect("bash runs")
 }
 
 /// What is shown of an output that does not say it, by lines; log lines may be left out.

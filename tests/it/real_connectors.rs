@@ -1,12 +1,12 @@
 //! Real connectors from PyPI, through the embedded driver, against services on loopback.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
 use crate::environment::{Api, Postgres, installed};
-use crate::harness::{program, repository};
+use crate::harness::{flow_shim, repository};
 
 /// The driver on a shim's test.flow.yaml, with texts in it replaced.
 struct Capture {
@@ -29,9 +29,8 @@ impl Capture {
 
     fn run(&self, arguments: &[&str]) -> Run {
         let source = self.folder.path().join("test.flow.yaml");
-        let mut command = Command::new(program());
-        command.args(arguments).arg("--source").arg(source);
-        command.current_dir(repository("")).env("LOG_LEVEL", "warn").env_remove("FLOW_SHIM_DIR");
+        let mut command = flow_shim(arguments);
+        command.arg("--source").arg(source).current_dir(repository("")).env("LOG_LEVEL", "warn");
         Run { output: command.output().expect("the program runs"), shim: self.shim }
     }
 

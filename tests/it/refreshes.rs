@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::flow_model::Collection;
-use crate::harness::{Connector, Run, binding, open, singer};
+use crate::harness::{Connector, Run, airbyte, binding, open, singer};
 use crate::messages::{SPEC, state, status};
+use crate::state_file::{echoing, given};
 
 fn record(stream: &str, text: &str) -> String {
     let data = json!({"v": text});
@@ -155,8 +156,10 @@ fn a_marker_of_the_end_is_no_position() {
     let marker = state("users", &json!({"__ab_no_cursor_state_message": true}));
     // The stream was read, then the source died of something else.
     capture.session(&(records(&["a", "b"]) + &marker + "#! signal 9\n"));
-    let run = capture.session(&(records(&["a", "b"]) + &marker)).succeeded();
-    assert!(!run.logged(None, "state-file"));
+    assert!(capture.entry()["state"].to_string().contains("__ab_no_cursor_state_message"), "it is kept");
+    let asked = echoing("airbyte", "").run(&[open(json!({}), &capture.bindings, capture.state.clone())]);
+    assert_eq!(given(&asked.succeeded()), None, "the next refresh begins at the beginning");
+    capture.session(&(records(&["a", "b"]) + &marker)).succeeded();
     capture.holds(&["a", "b"]);
 }
 
@@ -252,8 +255,7 @@ fn a_stream_that_is_complete_does_not_wait_for_one_that_fails() {
 #[test]
 fn a_stream_without_states_gets_checkpoints_on_its_way() {
     let shim = "read: {checkpointEvery: {documents: 2}}";
-    let mut capture =
-        Capture::new(shim, &[by_place("users"), super::harness::airbyte("orders", "incremental")]);
+    let mut capture = Capture::new(shim, &[by_place("users"), airbyte("orders", "incremental")]);
     let failed =
         capture.session(&(record("orders", "o") + &records(&["a", "b", "c", "d", "e"]) + "#! exit 1\n"));
     assert_eq!((failed.all("checkpoint").len(), failed.uncommitted()), (2, 1));
@@ -271,7 +273,7 @@ fn a_stream_without_states_gets_checkpoints_on_its_way() {
 #[test]
 fn a_stream_with_states_is_left_to_its_states() {
     let shim = "read: {checkpointEvery: {documents: 1}}";
-    let mut capture = Capture::new(shim, &[super::harness::airbyte("users", "incremental")]);
+    let mut capture = Capture::new(shim, &[airbyte("users", "incremental")]);
     let run = capture.session(&(records(&["a", "b"]) + &state("users", &json!({"c": 1})))).succeeded();
     assert_eq!(run.all("checkpoint").len(), 1);
     let mut resumable = snapshots();
@@ -285,7 +287,7 @@ fn a_stream_with_states_is_left_to_its_states() {
 fn rows_behind_a_foreign_state_are_written_over() {
     let resource = json!({"stream": "users", "syncMode": "incremental"});
     let events = binding(resource, &["users"], &["/_meta/row_id"]);
-    let mut capture = Capture::new("", &[events, super::harness::airbyte("orders", "incremental")]);
+    let mut capture = Capture::new("", &[events, airbyte("orders", "incremental")]);
     let own = state("users", &json!({"c": 1}));
     let foreign = state("orders", &json!({"c": 1}));
     capture.session(&(records(&["a"]) + &own + &records(&["b"]) + &foreign + "#! exit 1\n"));

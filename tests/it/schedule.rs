@@ -1,5 +1,7 @@
 //! Streams that are read less often than sessions begin, and sessions that stay up.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::harness::{Connector, Run, airbyte, open};
@@ -70,14 +72,16 @@ fn a_session_that_is_to_stay_up_waits_behind_its_last_checkpoint() {
 
 #[test]
 fn a_config_can_ask_not_to_wait() {
-    let yaml = "protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\nread: {minInterval: 1h}";
+    let yaml = "protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\nread: {minInterval: 40s}";
     let connector = Connector::shim(yaml, &[("read.jsonl", record("users").as_str()), ("spec.jsonl", SPEC)]);
     let config = json!({"_atf_skip_interval": true});
     // stdin stays open: only the end of the session ends the process.
+    let begun = Instant::now();
     let mut child = connector.command().spawn().expect("the program starts");
     let mut stdin = child.stdin.take().expect("a piped stdin");
     let request = open(config, &[airbyte("users", "incremental")], json!({}));
     std::io::Write::write_all(&mut stdin, format!("{request}\n").as_bytes()).expect("it reads");
     let run = Run::of(child.wait_with_output().expect("it ends")).succeeded();
+    assert!(begun.elapsed() < Duration::from_secs(30), "it waited for {:?}", begun.elapsed());
     assert_eq!(run.documents(0).len(), 1);
 }

@@ -1,7 +1,5 @@
 //! The table of keys in `docs/shim-yaml.md` is what the schema of `shim.yaml` says.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
 use crate::harness::repository;
@@ -36,23 +34,19 @@ fn the_reference_of_shim_yaml_is_in_step_with_its_schema() {
     }
 }
 
-/// What is said by hand is of keys that there are, and of each that is more than a group of others.
 #[test]
-fn what_is_said_beside_the_reference_is_of_keys_that_there_are() {
-    let keys = |text: &str| -> BTreeSet<String> {
+fn what_is_said_beside_the_reference_is_of_its_keys_in_their_order() {
+    let keys = |text: &str| -> Vec<String> {
         let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
         rows.filter_map(|row| row.split('`').next()).map(str::to_owned).collect()
     };
-    let there = keys(&rows());
     let text = std::fs::read_to_string(repository("docs/shim-yaml.md")).expect("the page");
-    let (_, by_hand) = text.split_once("## More about each").expect("a section");
+    let (_, by_hand) = text.split_once("## More about some").expect("a section");
     let said = keys(by_hand);
-    let unknown: Vec<_> = said.difference(&there).collect();
-    assert!(unknown.is_empty(), "the schema has no {unknown:?}");
-    let covered = |key: &String| said.iter().any(|said| key == said || key.starts_with(&format!("{said}.")));
-    let is_group = |key: &String| there.iter().any(|other| other.starts_with(&format!("{key}.")));
-    let missing: Vec<_> = there.iter().filter(|key| !covered(key) && !is_group(key)).collect();
-    assert!(missing.is_empty(), "nothing is said of {missing:?}");
+    assert!(said.len() > 20, "{said:?}");
+    let mut expected = keys(&rows());
+    expected.retain(|key| said.contains(key));
+    assert_eq!(said, expected);
 }
 
 /// Adds a row for each member of an object, at any depth.

@@ -1,11 +1,10 @@
 //! Configs of a flow.yaml that sops encrypted. The fixtures were made by another implementation.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Run, program, repository};
+use crate::harness::{Run, flow_shim, repository};
 
 /// A source that keeps the config that it is checked with.
 const SOURCE: &str = r#"
@@ -31,9 +30,8 @@ pub(crate) fn validated(config: &str, variables: &[(&str, &str)]) -> (Run, Optio
     ] {
         std::fs::write(folder.path().join(name), text).expect("written");
     }
-    let mut command = Command::new(program());
-    command.args(["raw", "validate", "--source"]).arg(folder.path().join("flow.yaml"));
-    command.env_remove("SOPS_AGE_KEY").env_remove("SOPS_AGE_KEY_FILE").env_remove("LOG_LEVEL");
+    let mut command = flow_shim(&["raw", "validate", "--source"]);
+    command.arg(folder.path().join("flow.yaml"));
     command.env("PATH", "/usr/bin:/bin").envs(variables.iter().copied());
     let run = Run::of(command.output().expect("it runs"));
     let seen = std::fs::read_to_string(folder.path().join("seen.json")).ok();

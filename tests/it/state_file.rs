@@ -32,10 +32,9 @@ pub(crate) fn echoing_shim(yaml: &str, lines: &str) -> Connector {
         .variable("CATALOG", TAP)
 }
 
-/// The state file that upstream was given.
+/// The state file that upstream was given; `None` where it got none.
 pub(crate) fn given(run: &Run) -> Option<Value> {
-    run.logs.iter().find_map(|log| {
-        let text = log["message"].as_str()?;
-        serde_json::from_str(text.split_once("state-file:")?.1).ok()
-    })
+    let mut messages = run.logs.iter().filter_map(|log| log["message"].as_str());
+    let (_, text) = messages.find_map(|message| message.split_once("state-file:"))?;
+    Some(serde_json::from_str(text).expect("a state file is JSON"))
 }

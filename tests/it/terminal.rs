@@ -7,16 +7,11 @@ use clap::{CommandFactory, Parser};
 use flow_shim::cli::Cli;
 use serde_json::Value;
 
-use crate::harness::{program, repository};
+use crate::harness::{flow_shim, program, repository};
 
 /// Runs flow-shim on the repository's own test.flow.yaml, with nobody at a terminal.
 fn quiet(arguments: &[&str]) -> Output {
-    Command::new(program())
-        .current_dir(repository(""))
-        .args(arguments)
-        .env("LOG_LEVEL", "warn")
-        .output()
-        .expect("it runs")
+    flow_shim(arguments).current_dir(repository("")).env("LOG_LEVEL", "warn").output().expect("it runs")
 }
 
 fn stdout(output: &Output) -> String {
