@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::descriptor::{Descriptor, namespace};
 use crate::capture::event::{ErrorReport, Estimate, Estimated, Event, Status, StreamStatus};
 use crate::json::text::Text;
 
@@ -24,8 +25,8 @@ pub(super) struct Trace<'a> {
 struct TraceEstimate<'a> {
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    namespace: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "namespace")]
+    namespace: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "type", default)]
     kind: Option<Text<'a>>,
     #[serde(default)]
@@ -80,14 +81,6 @@ struct RateLimited {
     quota_reset: Option<f64>,
 }
 
-#[derive(Deserialize)]
-struct Descriptor<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    namespace: Option<Text<'a>>,
-}
-
 pub(super) fn event(trace: Trace<'_>) -> Event<'_> {
     match (trace.kind.as_deref(), trace.error, trace.stream_status) {
         (Some("ESTIMATE"), ..) => trace.estimate.map_or(Event::Ignored, estimate),
@@ -120,7 +113,6 @@ fn stream_status(status: TraceStatus<'_>) -> Event<'_> {
         _ => return Event::Ignored,
     };
     let Descriptor { name, namespace } = status.stream_descriptor;
-    let namespace = namespace.map(|Text(namespace)| namespace).filter(|namespace| !namespace.is_empty());
     Event::Status(StreamStatus { stream: name, namespace, status: known })
 }
 
@@ -133,8 +125,7 @@ fn estimate(estimate: TraceEstimate<'_>) -> Event<'_> {
         (Some("STREAM"), Some(Text(name))) => Some(name),
         _ => return Event::Ignored,
     };
-    let namespace = estimate.namespace.map(|Text(namespace)| namespace).filter(|name| !name.is_empty());
-    Event::Estimate(Estimate { stream, namespace, estimated })
+    Event::Estimate(Estimate { stream, namespace: estimate.namespace, estimated })
 }
 
 /// When the quota is there again (airbyte-protocol.md, 2.4); `None` where it is not told, or no time.
