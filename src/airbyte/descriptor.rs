@@ -50,3 +50,27 @@ pub(super) fn of(stream: &BoundStream) -> Value {
         None => json!({"name": stream.id.name}),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_one_side_lacks_is_no_difference() {
+        let position = |descriptor: &str, ids: &[(Option<&str>, &str)]| {
+            let streams: Vec<BoundStream> =
+                ids.iter().map(|&(namespace, name)| BoundStream::bare(namespace, name)).collect();
+            serde_json::from_str::<Descriptor<'_>>(descriptor).expect("a descriptor").position(&streams)
+        };
+        let (bare, empty) = (r#"{"name":"s"}"#, r#"{"name":"s","namespace":""}"#);
+        let named = r#"{"name":"s","namespace":"b"}"#;
+        assert_eq!(position(named, &[(Some("a"), "s"), (Some("b"), "s")]), Some(1));
+        assert_eq!(position(named, &[(None, "s")]), Some(0));
+        assert_eq!(position(named, &[(Some("a"), "s")]), None);
+        for lacks in [bare, empty] {
+            assert_eq!(position(lacks, &[(Some("a"), "s"), (None, "s")]), Some(1), "{lacks}");
+            assert_eq!(position(lacks, &[(Some("a"), "t"), (Some("a"), "s")]), Some(1), "{lacks}");
+            assert_eq!(position(lacks, &[(Some("a"), "s"), (Some("b"), "s")]), None, "{lacks}");
+        }
+    }
+}

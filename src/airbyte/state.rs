@@ -13,7 +13,7 @@ use super::message::text;
 use crate::capture::event::LineError;
 use crate::capture::input::parser::cause;
 use crate::capture::protocol::{BoundStream, Coverage, StateUpdate, Unnamed};
-use crate::json::members::Members;
+use crate::json::members::{Members, is_empty, member};
 use crate::json::text::Text;
 
 /// A state message, as far as it is read. Serves stored parts too.
@@ -163,12 +163,7 @@ fn take_stream(
 
 /// Flow keeps the members of an object in an order of its own, so the type may stand anywhere.
 fn came_with_the_whole(part: &RawValue) -> bool {
-    let kind = Members::new(part.get()).find(|member| member.name == "type");
-    kind.is_none_or(|kind| kind.value != r#""STREAM""#)
-}
-
-fn is_empty(value: &str) -> bool {
-    value == "null" || value.starts_with('{') && Members::new(value).next().is_none()
+    member(part.get(), "type").is_none_or(|kind| kind.value != r#""STREAM""#)
 }
 
 /// Old sources keep an object with a member for each stream, and perhaps others. Streams of one

@@ -92,8 +92,10 @@ pub(super) fn event(trace: Trace<'_>) -> Event<'_> {
 }
 
 fn report(error: TraceError) -> ErrorReport {
+    let said = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let message = said(error.message).or_else(|| said(error.internal_message.clone()));
     ErrorReport {
-        message: error.message.unwrap_or_else(|| "the source failed and did not say why".to_owned()),
+        message: message.unwrap_or_else(|| "the source failed and did not say why".to_owned()),
         internal_message: error.internal_message,
         stack_trace: error.stack_trace,
         failure_type: error.failure_type,
@@ -145,6 +147,21 @@ mod tests {
             Event::Status(status) => Some(status.status),
             _ => None,
         }
+    }
+
+    #[test]
+    fn an_error_without_a_message_is_told_in_the_words_for_developers() {
+        let message = |error: &str| {
+            let text = format!(r#"{{"type":"ERROR","error":{error}}}"#);
+            match event(serde_json::from_str(&text).expect("a trace")) {
+                Event::Error(report) => report.message,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(message(r#"{"message":"no access","internal_message":"403"}"#), "no access");
+        assert_eq!(message(r#"{"internal_message":"403"}"#), "403");
+        assert_eq!(message(r#"{"message":"","internal_message":"403"}"#), "403");
+        assert!(message(r#"{"message":" ","internal_message":null}"#).contains("did not say why"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::capture::event::LineError;
 use crate::capture::protocol::{BoundStream, StateUpdate, StoredState, TakenOver, Unnamed};
 use crate::failure::{Code, Failure};
-use crate::json::members::{Member, Members};
+use crate::json::members::{Member, Members, is_empty, member};
 
 /// The row id of the next document, which Estuary's older shim left in a bookmark
 /// (flow-protocol.md, 8.4).
@@ -44,17 +44,17 @@ pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUp
     let mut update = StateUpdate { unnamed: Unnamed::Drop, ..StateUpdate::default() };
     let mut take = |object: &str| -> Pairs {
         let mut rest = Vec::new();
-        for Member { name, raw_name, value } in Members::new(object) {
-            match positions.get(&*name) {
+        for member in Members::new(object) {
+            match positions.get(&*member.name) {
                 Some(&position) => {
-                    update.streams.push((position, RawValue::from_string(value.to_owned()).ok()));
+                    update.streams.push((position, RawValue::from_string(member.value.to_owned()).ok()));
                 }
-                None => rest.push((raw_name.to_owned(), value.to_owned())),
+                None => rest.push(pair(&member)),
             }
         }
         rest
     };
-    let bookmarks = Members::new(state.get()).find(|member| member.name == BOOKMARKS);
+    let bookmarks = member(state.get(), BOOKMARKS);
     let (shared, bookmarked) = match bookmarks {
         Some(bookmarks) => {
             let foreign = object(&take(bookmarks.value));
@@ -77,9 +77,7 @@ pub(super) fn split(state: &RawValue, streams: &[BoundStream]) -> Result<StateUp
 
 /// Whether a member of the whole state holds nothing that was read.
 fn says_nothing(member: &Member<'_>) -> bool {
-    let empty = member.value == "null"
-        || member.value.starts_with('{') && Members::new(member.value).next().is_none();
-    member.name == CURRENTLY_SYNCING || member.name == BOOKMARKS && empty
+    member.name == CURRENTLY_SYNCING || member.name == BOOKMARKS && is_empty(member.value)
 }
 
 /// Whether all that was read is in the bookmarks of the bound streams. A bookmark of another one is
@@ -96,15 +94,13 @@ pub(super) fn shares_nothing(shared: &RawValue) -> bool {
 /// Whether an old tap keeps one flat state: a member for each stream at the top, or values of its own, by
 /// which it reads what is new although nothing in its catalog says so (fixture tap-fixerio).
 pub(super) fn is_flat(state: &RawValue) -> bool {
-    let mut members = Members::new(state.get());
-    !members.clone().any(|member| member.name == BOOKMARKS)
-        && members.any(|member| member.name != CURRENTLY_SYNCING && member.name != VERSIONS)
+    let of_the_tap = |member: &Member<'_>| member.name == CURRENTLY_SYNCING || member.name == VERSIONS;
+    member(state.get(), BOOKMARKS).is_none() && !Members::new(state.get()).all(|member| of_the_tap(&member))
 }
 
 /// The stream that the tap was reading; `None` where the state names none.
 fn syncing(shared: &RawValue) -> Option<String> {
-    let member = Members::new(shared.get()).find(|member| member.name == CURRENTLY_SYNCING)?;
-    serde_json::from_str(member.value).ok()
+    serde_json::from_str(member(shared.get(), CURRENTLY_SYNCING)?.value).ok()
 }
 
 /// The content of the state file; `None` where there is no state.
@@ -125,12 +121,12 @@ pub(super) fn join(stored: &StoredState<'_>, streams: &[BoundStream]) -> Option<
         .collect();
     let strangers = |object: &str| -> Pairs {
         let strangers = Members::new(object).filter(|member| !bound.contains_key(&*member.name));
-        strangers.map(|member| (member.raw_name.to_owned(), member.value.to_owned())).collect()
+        strangers.map(|member| pair(&member)).collect()
     };
     // A stream without a bookmark would be skipped for a whole run by singer-io tap-mysql; without the
     // member pipelinewise-tap-postgres fails (surprise 5).
     let goes_on = syncing(shared).is_some_and(|name| kept().any(|(stream, _)| stream.id.name == name));
-    let nested = Members::new(shared.get()).any(|member| member.name == BOOKMARKS);
+    let nested = member(shared.get(), BOOKMARKS).is_some();
     let flat = is_flat(shared);
     let mut members: Pairs = Vec::new();
     for member in Members::new(shared.get()) {
@@ -156,7 +152,7 @@ pub(super) fn join(stored: &StoredState<'_>, streams: &[BoundStream]) -> Option<
 /// back without an `xmin` it takes the copy for done. Behind a copy that ended, `xmin` is null
 /// (fixture pipelinewise-tap-postgres-log-based).
 fn copy_has_not_ended(bookmark: &RawValue) -> bool {
-    let has = |name: &str| Members::new(bookmark.get()).any(|member| member.name == name);
+    let has = |name: &str| member(bookmark.get(), name).is_some();
     bookmark.get().contains("\"LOG_BASED\"") && has("lsn") && !has("xmin")
 }
 
@@ -177,17 +173,15 @@ fn versions(value: &str, bound: &HashMap<&str, bool>) -> String {
         return value.to_owned();
     }
     let kept = Members::new(value).filter(|member| bound.get(&*member.name) != Some(&true));
-    object(&kept.map(|member| (member.raw_name.to_owned(), member.value.to_owned())).collect::<Pairs>())
+    object(&kept.map(|member| pair(&member)).collect::<Pairs>())
 }
 
 /// An entry of Estuary's older shim is the bookmark itself, with the row id of the next document.
 pub(super) fn take_over(entry: &RawValue) -> Result<Option<TakenOver>, Failure> {
-    let members = || Members::new(entry.get());
-    if members().any(|member| member.name == "rowId") {
+    if member(entry.get(), "rowId").is_some() {
         return Ok(None);
     }
-    let counter = members().find(|member| member.name == ROW_COUNTER);
-    let row_id = match counter {
+    let row_id = match member(entry.get(), ROW_COUNTER) {
         None => 0,
         Some(counter) => counter.value.parse().map_err(|_| {
             Failure::new(
@@ -196,10 +190,14 @@ pub(super) fn take_over(entry: &RawValue) -> Result<Option<TakenOver>, Failure> 
             )
         })?,
     };
-    let kept = members().filter(|member| member.name != ROW_COUNTER);
-    let bookmark: Pairs = kept.map(|member| (member.raw_name.to_owned(), member.value.to_owned())).collect();
+    let kept = Members::new(entry.get()).filter(|member| member.name != ROW_COUNTER);
+    let bookmark: Pairs = kept.map(|member| pair(&member)).collect();
     let state = if bookmark.is_empty() { None } else { RawValue::from_string(object(&bookmark)).ok() };
     Ok(Some(TakenOver { row_id, state }))
+}
+
+fn pair(member: &Member<'_>) -> (String, String) {
+    (member.raw_name.to_owned(), member.value.to_owned())
 }
 
 fn object(members: &[(String, String)]) -> String {
