@@ -19,8 +19,9 @@ use crate::shim::command::CommandLine;
 use crate::shim::definition::{Definition, ProtocolName};
 use crate::singer::Singer;
 
-/// How much of a probe's output is looked at.
-const PROBE_BYTES: usize = 64 * 1024;
+/// How much of a probe's output is looked at: more than any answer has. A tap that reads on whatever it is
+/// asked is stopped there.
+const PROBE_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a connector process is to be.
 pub struct Connector {
@@ -55,12 +56,12 @@ pub async fn run(
     let codec = connector.codec;
     match protocol {
         ProtocolName::Airbyte => {
-            let airbyte = Airbyte::new(&connector.definition.read, connector.definition.state.format);
+            let airbyte = airbyte(&connector);
             let upstream = upstream(&connector, &airbyte);
             serve(airbyte, connector.definition, upstream, spec, codec, input, output).await
         }
         ProtocolName::Singer => {
-            let singer = Singer::new(connector.definition.singer.clone());
+            let singer = singer(&connector);
             let upstream = upstream(&connector, &singer);
             serve(singer, connector.definition, upstream, spec, codec, input, output).await
         }
@@ -80,11 +81,11 @@ pub async fn spec(connector: &Connector) -> Result<(ProtocolName, UpstreamSpec),
     let protocol = protocol(connector).await?;
     let spec = match protocol {
         ProtocolName::Airbyte => {
-            let airbyte = Airbyte::default();
+            let airbyte = airbyte(connector);
             airbyte.spec(&upstream(connector, &airbyte)).await?
         }
         ProtocolName::Singer => {
-            let singer = Singer::new(connector.definition.singer.clone());
+            let singer = singer(connector);
             singer.spec(&upstream(connector, &singer)).await?
         }
     };
@@ -102,12 +103,12 @@ pub async fn discover(
 ) -> Result<Vec<Offered>, Failure> {
     match protocol {
         ProtocolName::Airbyte => {
-            let airbyte = Airbyte::new(&connector.definition.read, connector.definition.state.format);
+            let airbyte = airbyte(connector);
             let streams = airbyte.discover(&upstream(connector, &airbyte), config).await?;
             Ok(offered(&airbyte, &connector.definition, streams))
         }
         ProtocolName::Singer => {
-            let singer = Singer::new(connector.definition.singer.clone());
+            let singer = singer(connector);
             let streams = singer.discover(&upstream(connector, &singer), config).await?;
             Ok(offered(&singer, &connector.definition, streams))
         }
@@ -130,16 +131,25 @@ fn offered<P: UpstreamProtocol>(
 fn baked(connector: &Connector) -> Option<(ProtocolName, UpstreamSpec)> {
     let baked = connector.baked.as_ref()?;
     let current = connector.command.find().is_ok_and(|program| baked.is_of(&program));
-    let spec = serde_json::from_value(baked.spec.clone()).ok();
-    if !current || spec.is_none() {
-        tracing::warn!(
-            "the baked specification is of {}, which is not what is installed; upstream is asked instead, \
-             which is slower; run `flow-shim bake` again",
-            baked.upstream
-        );
-        return None;
+    match serde_json::from_value(baked.spec.clone()) {
+        Ok(spec) if current => Some((baked.protocol, spec)),
+        _ => {
+            tracing::warn!(
+                "the baked specification is of {}, which is not what is installed; upstream is asked instead, \
+                 which is slower; run `flow-shim bake` again",
+                baked.upstream
+            );
+            None
+        }
     }
-    Some((baked.protocol, spec?))
+}
+
+fn airbyte(connector: &Connector) -> Airbyte {
+    Airbyte::new(&connector.definition.read, connector.definition.state.format)
+}
+
+fn singer(connector: &Connector) -> Singer {
+    Singer::new(connector.definition.singer.clone())
 }
 
 fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstream {
@@ -159,14 +169,14 @@ fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstrea
 
 /// Asks upstream what it is: an Airbyte source answers `spec`, an SDK tap `--about`.
 async fn detect(connector: &Connector) -> Result<ProtocolName, Failure> {
-    let airbyte = upstream(connector, &Airbyte::default());
-    let (answered, said_spec) = probe(&airbyte, &["spec"], is_airbyte_spec).await?;
+    let airbyte = upstream(connector, &airbyte(connector));
+    let (answered, said_spec) = probe(&airbyte, &["spec"], Airbyte::answers).await?;
     if answered {
         tracing::info!("upstream answers `spec`: it is an Airbyte source");
         return Ok(ProtocolName::Airbyte);
     }
-    let singer = upstream(connector, &Singer::new(connector.definition.singer.clone()));
-    let (answered, said_about) = probe(&singer, &["--about", "--format=json"], is_tap_about).await?;
+    let singer = upstream(connector, &singer(connector));
+    let (answered, said_about) = probe(&singer, &["--about", "--format=json"], Singer::answers).await?;
     if answered {
         tracing::info!("upstream answers `--about`: it is a Singer tap");
         return Ok(ProtocolName::Singer);
@@ -210,28 +220,16 @@ async fn probe(
     Ok((false, said))
 }
 
-fn is_airbyte_spec(output: &str) -> bool {
-    output.lines().any(|line| {
-        let message = serde_json::from_str::<serde_json::Value>(line);
-        message.is_ok_and(|message| message["type"] == "SPEC" && message["spec"].is_object())
-    })
-}
-
-fn is_tap_about(output: &str) -> bool {
-    let start = output.find('{').unwrap_or(0);
-    let about = serde_json::from_str::<serde_json::Value>(&output[start..]);
-    about.is_ok_and(|about| about["settings"].is_object() || about["capabilities"].is_array())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn answers_are_recognised_among_log_lines() {
-        assert!(is_airbyte_spec("{\"type\":\"LOG\"}\n{\"type\":\"SPEC\",\"spec\":{}}\n"));
-        assert!(!is_airbyte_spec("usage: tap [-h]\n"));
-        assert!(is_tap_about("warning\n{\n \"settings\": {}\n}\n"));
-        assert!(!is_tap_about("usage: tap [-h] -c CONFIG\n"));
+        assert!(Airbyte::answers("{\"type\":\"LOG\"}\n{\"type\":\"SPEC\",\"spec\":{}}\n"));
+        assert!(Airbyte::answers("loading {\"type\":\"SPEC\",\"spec\":{}}\n"));
+        assert!(!Airbyte::answers("usage: tap [-h]\n"));
+        assert!(Singer::answers("warning\n{\n \"settings\": {}\n}\n"));
+        assert!(!Singer::answers("usage: tap [-h] -c CONFIG\n"));
     }
 }

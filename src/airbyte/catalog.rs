@@ -1,16 +1,16 @@
 //! Catalogs: what a source offers, and what it is told to read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::descriptor;
 use super::resource::{ResourceConfig, SyncMode};
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
-use crate::json::pointer;
 
 #[derive(Deserialize)]
 struct Catalog<'a> {
@@ -24,7 +24,7 @@ pub(super) fn streams(catalog: &RawValue) -> Result<Vec<DiscoveredStream>, Strin
     let no_list = |_| "it has no list of streams".to_owned();
     let catalog: Catalog<'_> = serde_json::from_str(catalog.get()).map_err(no_list)?;
     let mut found: Vec<DiscoveredStream> = Vec::with_capacity(catalog.streams.len());
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for stream in catalog.streams {
         let stream = serde_json::from_str(stream.get()).map_err(no_list)?;
         let stream = discovered(stream).ok_or("a stream has no name")?;
@@ -154,17 +154,13 @@ fn configured_stream(
     config: &ResourceConfig,
 ) -> Value {
     let known = fresh.and_then(|fresh| fresh.source_stream.as_ref()).or(stream.source_stream.as_ref());
-    let mut source = known.map_or_else(
-        || {
-            let mut source =
-                json!({"name": stream.id.name, "supported_sync_modes": [config.sync_mode.as_str()]});
-            if let Some(namespace) = &stream.id.namespace {
-                source["namespace"] = json!(namespace);
-            }
-            source
-        },
-        Packed::tree,
-    );
+    // It comes from a write schema, which people edit.
+    let known = known.map(Packed::tree).filter(Value::is_object);
+    let mut source = known.unwrap_or_else(|| {
+        let mut source = descriptor::of(stream);
+        source["supported_sync_modes"] = json!([config.sync_mode.as_str()]);
+        source
+    });
     let schema = fresh.map_or(&stream.schema, |fresh| &fresh.schema).tree();
     source["json_schema"] = if schema.is_object() { schema } else { json!({"type": "object"}) };
     let cursor = match &config.cursor_field {
@@ -173,7 +169,7 @@ fn configured_stream(
     };
     let key = match &source["source_defined_primary_key"] {
         Value::Array(key) if !key.is_empty() => json!(key),
-        _ => json!(collection_key(stream)),
+        _ => json!(stream.source_key()),
     };
     let mut configured = json!({
         "sync_mode": config.sync_mode.as_str(),
@@ -191,14 +187,6 @@ fn configured_stream(
     }
     configured["stream"] = source;
     configured
-}
-
-/// The collection's key as paths, where it is of the source's own columns.
-fn collection_key(stream: &BoundStream) -> Vec<Vec<String>> {
-    if stream.key.iter().any(|step| step.starts_with("/_meta/")) {
-        return Vec::new();
-    }
-    stream.key.iter().filter_map(|step| pointer::to_path(step)).collect()
 }
 
 fn gone(stream: &BoundStream) -> Failure {
@@ -255,6 +243,14 @@ mod tests {
         for id in ["generation_id", "minimum_generation_id", "sync_id"] {
             assert!(stream[id].is_u64(), "{id}");
         }
+    }
+
+    #[test]
+    fn an_annotation_that_somebody_spoilt_is_left_alone() {
+        let found = streams(&raw(&json!({"streams": [{"name": "users"}]}))).expect("streams");
+        let spoilt = BoundStream { source_stream: Some(Packed::from(&json!("users"))), ..bound(&found[0]) };
+        let configured = configured_tree(&[spoilt]);
+        assert_eq!(configured["streams"][0]["stream"]["name"], "users");
     }
 
     #[test]

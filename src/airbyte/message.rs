@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Map;
 use serde_json::value::RawValue;
 
+use super::descriptor::namespace;
 use super::trace::{self, Trace};
 use crate::capture::event::{Answer, Event, LineError, LogLine, Record, Traits};
 use crate::capture::input::parser::{LineParser, unreadable};
@@ -90,8 +91,8 @@ struct Message<'a> {
 struct RecordBody<'a> {
     #[serde(borrow)]
     stream: Cow<'a, str>,
-    #[serde(borrow, default)]
-    namespace: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "namespace")]
+    namespace: Option<Cow<'a, str>>,
     #[serde(borrow, default, rename = "partition_id")]
     partition: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -162,11 +163,16 @@ fn record(body: RecordBody<'_>) -> Result<Event<'_>, LineError> {
         let stream = Some(body.stream.into_owned());
         return Err(LineError::Damaged { kind: "RECORD", stream, cause: "its data is no object".to_owned() });
     }
-    let namespace = body.namespace.map(|Text(namespace)| namespace).filter(|namespace| !namespace.is_empty());
     let data = body.data.get();
     let traits = Traits::find(data, DELETED_AT);
     let partition = body.partition.and_then(text);
-    Ok(Event::Record(Record { stream: body.stream, namespace, partition, data: data.as_bytes(), traits }))
+    Ok(Event::Record(Record {
+        stream: body.stream,
+        namespace: body.namespace,
+        partition,
+        data: data.as_bytes(),
+        traits,
+    }))
 }
 
 /// A value that is to be text; another one, which nobody needs, must not reject a message.

@@ -1,11 +1,13 @@
 //! All that knows Airbyte: how a source is called, and what it prints.
 //!
-//! `message` reads lines, `trace` what they report, `question` the answers to spec, check and
-//! discover; `catalog`, `state` and `state_file` turn the engine's words into Airbyte's files
-//! and back; `takeover` reads what older shims kept.
+//! `message` reads lines, `trace` what they report, `channel` what comes through sockets, `question` the
+//! answers to spec, check and discover; `resource`, `catalog`, `state` and `state_file` turn the engine's
+//! words into Airbyte's and back, `descriptor` a stream's name in both directions; `refresh` tells what a
+//! state says of a full refresh, `takeover` what older shims kept.
 
 mod catalog;
 mod channel;
+mod descriptor;
 mod message;
 mod question;
 mod refresh;
@@ -44,6 +46,11 @@ impl Airbyte {
     /// A source that is read as this says, and gets its state in this form.
     pub fn new(read: &ReadSection, state_format: StateFormat) -> Self {
         Self { state_format, channel: channel::Setting::of(read) }
+    }
+
+    /// Whether a program that was asked for its specification printed one, as a source does.
+    pub fn answers(output: &str) -> bool {
+        output.lines().any(|line| question::holds_spec(line.as_bytes()))
     }
 }
 
@@ -110,10 +117,10 @@ impl UpstreamProtocol for Airbyte {
             Argument::File("catalog.json"),
         ];
         let mut files =
-            vec![config_file(config), file("catalog.json", serde_json::to_vec(&catalog).unwrap_or_default())];
-        if let Some(state) = state_file::join(state, streams, self.state_format)? {
+            vec![PrivateFile::json("config.json", config), PrivateFile::json("catalog.json", &catalog)];
+        if let Some(content) = state_file::join(state, streams, self.state_format)? {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
-            files.push(file("state.json", state));
+            files.push(PrivateFile { name: "state.json", content });
         }
         let routes = routes(streams);
         let call = self.channel.call(streams, &catalog, &routes);
@@ -195,14 +202,6 @@ fn routes(streams: &[BoundStream]) -> Vec<Route> {
         }
     }
     routes
-}
-
-fn config_file(config: &Value) -> PrivateFile {
-    file("config.json", config.to_string().into_bytes())
-}
-
-fn file(name: &'static str, content: Vec<u8>) -> PrivateFile {
-    PrivateFile { name, content }
 }
 
 #[cfg(test)]

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{catalog, config_file, message};
+use super::{catalog, message};
 use crate::capture::config::rotation::Rotation;
 use crate::capture::event::{Answer, ErrorReport, Event, LineError};
 use crate::capture::input::glued;
 use crate::capture::processes::supervisor::{Ended, Operation, Upstream};
-use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, UpstreamSpec};
+use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, PrivateFile, UpstreamSpec};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
 use crate::log::{self, Level};
@@ -57,7 +57,7 @@ pub(super) async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<
     catalog::streams(&text).map_err(|why| unreadable(Operation::Discover, &why))
 }
 
-/// What was heard.
+/// What a source said to one question: the first answer of each kind, and the first error.
 #[derive(Default)]
 struct Heard {
     spec: Option<Box<RawValue>>,
@@ -74,7 +74,7 @@ async fn ask(
     let mut invocation = Invocation { arguments: vec![operation.name().into()], ..Invocation::default() };
     if let Some(config) = config {
         invocation.arguments.extend(["--config".into(), Argument::File("config.json")]);
-        invocation.files.push(config_file(config));
+        invocation.files.push(PrivateFile::json("config.json", config));
     }
     let mut heard = Heard::default();
     let ended = upstream
@@ -147,6 +147,15 @@ fn stray(line: &[u8]) {
 
 fn unreadable(operation: Operation, why: &str) -> Failure {
     Failure::new(Code::ANSWER, format!("upstream's answer to {:?} cannot be read: {why}", operation.name()))
+}
+
+/// Whether a line has a specification, be it between other things.
+pub(super) fn holds_spec(line: &[u8]) -> bool {
+    match message::parse(line) {
+        Ok(Event::Answer(Answer::Spec(spec))) => spec.get().starts_with('{'),
+        Ok(_) => false,
+        Err(_) => glued::parts(line).is_some_and(|parts| parts.into_iter().any(holds_spec)),
+    }
 }
 
 /// Python sources print the `repr` of an error, quotes and all (airbyte-protocol.md, 2.6).

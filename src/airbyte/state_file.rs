@@ -1,9 +1,10 @@
 //! The state file that a source gets: the stored parts, in the form in which it wrote them last, or
 //! in the one that the shim asks for.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::state::{State, stream_text};
+use super::descriptor;
+use super::state::{State, stream_message, stream_text};
 use crate::capture::protocol::{BoundStream, StoredState};
 use crate::failure::{Code, Failure};
 use crate::json::members::Members;
@@ -35,6 +36,7 @@ pub(super) fn join(
         parts.push(Part { bound, state });
     }
     let text = match form(format, shared.as_ref(), &parts) {
+        _ if shared.is_none() && parts.is_empty() => None,
         StateFormat::Global => Some(global(shared.as_ref(), &parts, format == StateFormat::Global)),
         StateFormat::Legacy => legacy(shared.as_ref(), &parts, streams),
         StateFormat::Auto | StateFormat::Stream if parts.is_empty() => None,
@@ -59,8 +61,8 @@ fn form(asked: StateFormat, shared: Option<&State<'_>>, parts: &[Part<'_>]) -> S
 }
 
 /// One GLOBAL message, and one for each stream that had its state apart, unless all go into one.
-fn global(shared: Option<&State<'_>>, parts: &[Part<'_>], all: bool) -> String {
-    let apart = |part: &Part<'_>| !all && part.state.is("STREAM");
+fn global(shared: Option<&State<'_>>, parts: &[Part<'_>], in_one: bool) -> String {
+    let apart = |part: &Part<'_>| !in_one && part.state.is("STREAM");
     let states: Vec<String> = parts.iter().filter(|part| !apart(part)).map(Part::text).collect();
     let shared = shared.filter(|shared| shared.is("GLOBAL")).and_then(|shared| shared.shared);
     // A source that shares nothing refuses the member (airbyte-protocol.md, 4.2).
@@ -69,14 +71,15 @@ fn global(shared: Option<&State<'_>>, parts: &[Part<'_>], all: bool) -> String {
         _ => String::new(),
     };
     let states = states.join(",");
-    let mut all = vec![format!(r#"{{"type":"GLOBAL","global":{{{shared}"stream_states":[{states}]}}}}"#)];
-    all.extend(messages(parts, apart));
-    list(&all)
+    let whole = format!(r#"{{"type":"GLOBAL","global":{{{shared}"stream_states":[{states}]}}}}"#);
+    let mut told = vec![whole];
+    told.extend(messages(parts, apart));
+    list(&told)
 }
 
 fn messages(parts: &[Part<'_>], chosen: impl Fn(&Part<'_>) -> bool) -> Vec<String> {
     let chosen = parts.iter().filter(|part| chosen(part));
-    chosen.map(|part| format!(r#"{{"type":"STREAM","stream":{}}}"#, part.text())).collect()
+    chosen.map(|part| stream_message("STREAM", &part.text())).collect()
 }
 
 fn list(messages: &[String]) -> String {
@@ -105,24 +108,12 @@ fn legacy(shared: Option<&State<'_>>, parts: &[Part<'_>], streams: &[BoundStream
     (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
 }
 
-impl State<'_> {
-    fn is(&self, kind: &str) -> bool {
-        self.kind.as_deref() == Some(kind)
-    }
-}
-
 impl Part<'_> {
     /// The part as it stands in a STREAM or GLOBAL message.
     fn text(&self) -> String {
         match &self.state.stream {
-            Some(stream) => stream_text(stream),
-            None => {
-                format!(
-                    r#"{{"stream_descriptor":{},"stream_state":{}}}"#,
-                    descriptor(self.bound),
-                    self.value()
-                )
-            }
+            Some(stream) => stream.text(),
+            None => stream_text(&descriptor::of(self.bound).to_string(), Some(self.value())),
         }
     }
 
@@ -130,14 +121,6 @@ impl Part<'_> {
     fn value(&self) -> &str {
         let value = self.state.stream.as_ref().map_or(self.state.data, |stream| stream.value);
         value.map_or("null", |value| value.get())
-    }
-}
-
-/// The descriptor of a stream that never wrote one.
-pub(super) fn descriptor(bound: &BoundStream) -> Value {
-    match &bound.id.namespace {
-        Some(namespace) => json!({"name": bound.id.name, "namespace": namespace}),
-        None => json!({"name": bound.id.name}),
     }
 }
 

@@ -5,8 +5,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::state::{raw, split};
-use super::state_file::descriptor;
+use super::descriptor;
+use super::state::{legacy, raw, split, stream_message, stream_text};
 use crate::capture::protocol::{BoundStream, StateUpdate, TakenOver, TakenOverCapture};
 use crate::failure::{Code, Failure};
 use crate::json::members::Members;
@@ -48,8 +48,7 @@ pub(super) fn capture(
             }
         }
         Some(b'{') => {
-            let legacy = raw(format!(r#"{{"type":"LEGACY","data":{}}}"#, state.get()));
-            put(&mut taken, split(&legacy, streams).map_err(|_| unreadable())?);
+            put(&mut taken, split(&legacy(state.get()), streams).map_err(|_| unreadable())?);
         }
         _ => return Ok(None),
     }
@@ -77,9 +76,8 @@ fn put_by_name(taken: &mut TakenOverCapture, name: &str, state: &str, streams: &
     let mut named = streams.iter().enumerate().filter(|(_, stream)| stream.id.name == name);
     match (named.next(), named.next()) {
         (Some((stream, bound)), None) => {
-            let stream_state =
-                format!(r#"{{"stream_descriptor":{},"stream_state":{state}}}"#, descriptor(bound));
-            taken.streams[stream] = Some(raw(format!(r#"{{"type":"STREAM","stream":{stream_state}}}"#)));
+            let text = stream_text(&descriptor::of(bound).to_string(), Some(state));
+            taken.streams[stream] = Some(raw(stream_message("STREAM", &text)));
         }
         (Some(_), Some(_)) => tracing::warn!(
             stream = name,

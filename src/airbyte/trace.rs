@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use super::descriptor::{Descriptor, namespace};
 use crate::capture::event::{ErrorReport, Estimate, Estimated, Event, Status, StreamStatus};
 use crate::json::text::Text;
 
@@ -24,8 +25,8 @@ pub(super) struct Trace<'a> {
 struct TraceEstimate<'a> {
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    namespace: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "namespace")]
+    namespace: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "type", default)]
     kind: Option<Text<'a>>,
     #[serde(default)]
@@ -80,14 +81,6 @@ struct RateLimited {
     quota_reset: Option<f64>,
 }
 
-#[derive(Deserialize)]
-struct Descriptor<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    namespace: Option<Text<'a>>,
-}
-
 pub(super) fn event(trace: Trace<'_>) -> Event<'_> {
     match (trace.kind.as_deref(), trace.error, trace.stream_status) {
         (Some("ESTIMATE"), ..) => trace.estimate.map_or(Event::Ignored, estimate),
@@ -99,8 +92,10 @@ pub(super) fn event(trace: Trace<'_>) -> Event<'_> {
 }
 
 fn report(error: TraceError) -> ErrorReport {
+    let said = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let message = said(error.message).or_else(|| said(error.internal_message.clone()));
     ErrorReport {
-        message: error.message.unwrap_or_else(|| "the source failed and did not say why".to_owned()),
+        message: message.unwrap_or_else(|| "the source failed and did not say why".to_owned()),
         internal_message: error.internal_message,
         stack_trace: error.stack_trace,
         failure_type: error.failure_type,
@@ -120,7 +115,6 @@ fn stream_status(status: TraceStatus<'_>) -> Event<'_> {
         _ => return Event::Ignored,
     };
     let Descriptor { name, namespace } = status.stream_descriptor;
-    let namespace = namespace.map(|Text(namespace)| namespace).filter(|namespace| !namespace.is_empty());
     Event::Status(StreamStatus { stream: name, namespace, status: known })
 }
 
@@ -133,8 +127,7 @@ fn estimate(estimate: TraceEstimate<'_>) -> Event<'_> {
         (Some("STREAM"), Some(Text(name))) => Some(name),
         _ => return Event::Ignored,
     };
-    let namespace = estimate.namespace.map(|Text(namespace)| namespace).filter(|name| !name.is_empty());
-    Event::Estimate(Estimate { stream, namespace, estimated })
+    Event::Estimate(Estimate { stream, namespace: estimate.namespace, estimated })
 }
 
 /// When the quota is there again (airbyte-protocol.md, 2.4); `None` where it is not told, or no time.
@@ -154,6 +147,21 @@ mod tests {
             Event::Status(status) => Some(status.status),
             _ => None,
         }
+    }
+
+    #[test]
+    fn an_error_without_a_message_is_told_in_the_words_for_developers() {
+        let message = |error: &str| {
+            let text = format!(r#"{{"type":"ERROR","error":{error}}}"#);
+            match event(serde_json::from_str(&text).expect("a trace")) {
+                Event::Error(report) => report.message,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(message(r#"{"message":"no access","internal_message":"403"}"#), "no access");
+        assert_eq!(message(r#"{"internal_message":"403"}"#), "403");
+        assert_eq!(message(r#"{"message":"","internal_message":"403"}"#), "403");
+        assert!(message(r#"{"message":" ","internal_message":null}"#).contains("did not say why"));
     }
 
     #[test]

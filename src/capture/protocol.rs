@@ -14,6 +14,7 @@ use super::input::parser::LineParser;
 use super::processes::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::json::packed::Packed;
+use crate::json::pointer;
 use crate::shim::streams::Conventions;
 
 /// The name of a stream: unique within a source.
@@ -107,6 +108,16 @@ pub struct BoundStream {
     pub source_stream: Option<Packed>,
 }
 
+impl BoundStream {
+    /// The collection's key as paths of member names; empty where it is not of the source's own columns.
+    pub fn source_key(&self) -> Vec<Vec<String>> {
+        if self.key.iter().any(|step| step.starts_with("/_meta/")) {
+            return Vec::new();
+        }
+        self.key.iter().filter_map(|step| pointer::to_path(step)).collect()
+    }
+}
+
 #[cfg(test)]
 impl BoundStream {
     /// A stream of which nothing but its identity matters.
@@ -141,6 +152,14 @@ pub struct PrivateFile {
     pub name: &'static str,
     /// What is in it.
     pub content: Vec<u8>,
+}
+
+impl PrivateFile {
+    /// A file that holds this as JSON.
+    pub fn json(name: &'static str, content: &impl Serialize) -> Self {
+        // What is written has text for names, so that it can always be.
+        Self { name, content: serde_json::to_vec(content).unwrap_or_default() }
+    }
 }
 
 /// An argument of upstream's command line.

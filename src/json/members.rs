@@ -61,6 +61,16 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// The member of this name; `None` where the object has none, or `text` holds no object.
+pub fn member<'a>(text: &'a str, name: &str) -> Option<Member<'a>> {
+    Members::new(text).find(|member| member.name == name)
+}
+
+/// Whether a value is null, or an object without members.
+pub fn is_empty(value: &str) -> bool {
+    value == "null" || value.starts_with('{') && Members::new(value).next().is_none()
+}
+
 /// The text of a string, which is given without its quotes; `None` where it is none.
 pub fn unescaped(inner: &[u8]) -> Option<Cow<'_, [u8]>> {
     if memchr::memchr(b'\\', inner).is_none() {

@@ -35,7 +35,7 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
             ControlFlow::Continue(())
         })
         .await?;
-    let about: Option<Value> = text.find('{').and_then(|start| serde_json::from_str(&text[start..]).ok());
+    let about = read(&text);
     let settings = about.as_ref().map(|about| &about["settings"]).filter(|settings| settings.is_object());
     match settings {
         Some(settings) => Ok(UpstreamSpec {
@@ -54,6 +54,16 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
             Err(failure)
         }
     }
+}
+
+/// What a tap told of itself, behind whatever it printed first; `None` where it told nothing.
+fn read(output: &str) -> Option<Value> {
+    serde_json::from_str(&output[output.find('{')?..]).ok()
+}
+
+/// Whether this is what a tap tells of itself.
+pub(super) fn is_about(output: &str) -> bool {
+    read(output).is_some_and(|about| about["settings"].is_object() || about["capabilities"].is_array())
 }
 
 /// The settings as a config schema that a form can draw.

@@ -8,12 +8,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::resource::{FULL_TABLE, INCREMENTAL, LOG_BASED};
+use super::entry::{Entry, INCREMENTAL, key_columns};
 use crate::capture::processes::supervisor::{Operation, Upstream};
 use crate::capture::protocol::{Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, StreamId};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
-use crate::json::pointer;
 use crate::log::{self, Level};
 
 /// How many lines of a sync are looked at for schemas, where a tap answers a discovery with one.
@@ -49,7 +48,7 @@ impl Discovery {
 async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
     let invocation = Invocation {
         arguments: vec!["--config".into(), Argument::File("config.json"), "--discover".into()],
-        files: vec![PrivateFile { name: "config.json", content: config.to_string().into_bytes() }],
+        files: vec![PrivateFile::json("config.json", config)],
         ..Invocation::default()
     };
     let mut answer = Answer::default();
@@ -97,7 +96,7 @@ impl Answer {
         }
         self.lines += 1;
         if let Ok(message) = serde_json::from_slice::<Value>(line)
-            && message["type"] == "SCHEMA"
+            && message["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("SCHEMA"))
             && self.names.insert(message["stream"].clone())
         {
             self.schemas.push(message);
@@ -138,12 +137,25 @@ struct Catalog<'a> {
     streams: Vec<&'a RawValue>,
 }
 
+/// The streams of a catalog, in its order. A stream that is listed twice would be read twice, so the
+/// first one counts.
 fn streams(entries: impl Iterator<Item = Value>) -> Vec<DiscoveredStream> {
-    let mut streams: Vec<DiscoveredStream> = entries.filter_map(|entry| discovered(&entry)).collect();
+    let mut streams: Vec<DiscoveredStream> = Vec::new();
+    let mut supported = Vec::new();
+    let mut seen = HashSet::new();
+    for entry in entries {
+        let Some(stream) = discovered(&entry) else { continue };
+        if seen.insert(stream.id.clone()) {
+            supported.push(Entry(&entry).is_supported());
+            streams.push(stream);
+        } else {
+            tracing::warn!(stream = %stream.id, "the tap lists a stream twice; the second one is left out");
+        }
+    }
     // MySQL taps say of every table that it is not selected by default, which says nothing.
     if streams.iter().all(|stream| !stream.enabled) {
-        for stream in &mut streams {
-            stream.enabled = true;
+        for (stream, supported) in streams.iter_mut().zip(supported) {
+            stream.enabled = supported;
         }
     }
     streams
@@ -169,8 +181,7 @@ pub(super) fn discovered(raw: &Value) -> Option<DiscoveredStream> {
         resource_path: vec![name],
         key: entry.key().into_iter().map(|column| vec![column.to_owned()]).collect(),
         schema: Packed::from(&entry.readable_schema()),
-        enabled: entry.root_metadata()["selected-by-default"] != false
-            && entry.root_metadata()["inclusion"] != "unsupported",
+        enabled: entry.root_metadata()["selected-by-default"] != false && entry.is_supported(),
         partial_updates: entry.may_update_in_part(),
         source_stream: Some(Packed::from(raw)),
     })
@@ -179,117 +190,16 @@ pub(super) fn discovered(raw: &Value) -> Option<DiscoveredStream> {
 /// A bound stream as it was discovered once: from what discovery left in its write schema, else from
 /// its resource config, schema and key.
 pub(super) fn kept(stream: &BoundStream) -> Option<DiscoveredStream> {
-    let entry = stream.source_stream.as_ref().map_or_else(
-        || {
-            let columns: Vec<String> =
-                stream.key.iter().filter_map(|step| pointer::to_path(step)?.into_iter().next()).collect();
-            json!({
-                "tap_stream_id": stream.id.name,
-                "stream": stream.resource_config["stream"].as_str().unwrap_or(&stream.id.name),
-                "key_properties": columns,
-                "schema": stream.schema.tree(),
-                "metadata": [],
-            })
-        },
-        Packed::tree,
-    );
-    discovered(&entry)
-}
-
-/// Whether a record schema has this column.
-pub(super) fn has_column(schema: &Value, name: &str) -> bool {
-    schema["properties"].get(name).is_some()
-}
-
-/// A catalog entry, as the families write it.
-#[derive(Clone, Copy)]
-pub(super) struct Entry<'a>(pub(super) &'a Value);
-
-impl<'a> Entry<'a> {
-    pub(super) fn id(self) -> Option<&'a str> {
-        self.0["tap_stream_id"].as_str().or_else(|| self.0["stream"].as_str())
-    }
-
-    /// The metadata of the stream itself; null where there is none.
-    pub(super) fn root_metadata(self) -> &'a Value {
-        self.metadata(<[Value]>::is_empty).unwrap_or(&Value::Null)
-    }
-
-    fn metadata(self, of: impl Fn(&[Value]) -> bool) -> Option<&'a Value> {
-        let items = self.0["metadata"].as_array()?;
-        items
-            .iter()
-            .find(|item| item["breadcrumb"].as_array().is_some_and(|b| of(b)))
-            .map(|item| &item["metadata"])
-    }
-
-    /// The only method that the tap can use; some write an object with a reason, some an empty text
-    /// for none (singer-protocol.md, 2.2).
-    pub(super) fn forced_method(self) -> Option<&'a str> {
-        let forced = &self.root_metadata()["forced-replication-method"];
-        let forced = if forced.is_object() { &forced["replication-method"] } else { forced };
-        forced.as_str().filter(|method| !method.is_empty())
-    }
-
-    pub(super) fn valid_replication_keys(self) -> Vec<&'a str> {
-        self.root_metadata()["valid-replication-keys"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect()
-    }
-
-    pub(super) fn replication_key(self) -> Option<&'a str> {
-        let own = self.0["replication_key"].as_str();
-        own.or_else(|| self.root_metadata()["replication-key"].as_str()).filter(|key| !key.is_empty())
-    }
-
-    /// The method that a new binding gets. A log is never chosen for a user: it needs a set-up.
-    fn method(self) -> &'a str {
-        let own = self.0["replication_method"].as_str().filter(|method| !method.is_empty());
-        self.forced_method().or(own).unwrap_or(match self.valid_replication_keys().len() {
-            1 => INCREMENTAL,
-            _ => FULL_TABLE,
+    let made = || {
+        json!({
+            "tap_stream_id": stream.id.name,
+            "stream": stream.resource_config["stream"].as_str().unwrap_or(&stream.id.name),
+            "key_properties": key_columns(stream),
+            "schema": stream.schema.tree(),
+            "metadata": [],
         })
-    }
-
-    /// A table whose database writes a log: an update in it lacks large values that did not change
-    /// (singer-protocol.md, 4.4; fixtures/singer/*-tap-postgres-log-based, column `big`).
-    fn may_update_in_part(self) -> bool {
-        let root = self.root_metadata();
-        let table = root.get("schema-name").or_else(|| root.get("database-name")).is_some();
-        (table && root["is-view"] != true) || self.method() == LOG_BASED
-    }
-
-    /// The key columns, wherever the family keeps them.
-    fn key(self) -> Vec<&'a str> {
-        let columns = |key: &'a Value| -> Vec<&'a str> {
-            match key {
-                Value::String(column) => vec![column],
-                _ => key.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
-            }
-        };
-        let root = self.root_metadata();
-        [&self.0["key_properties"], &root["table-key-properties"], &root["view-key-properties"]]
-            .into_iter()
-            .map(columns)
-            .find(|key| !key.is_empty())
-            .unwrap_or_default()
-    }
-
-    /// The record schema without fields that the tap cannot send.
-    fn readable_schema(self) -> Value {
-        let mut schema = self.0["schema"].clone();
-        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-            properties.retain(|name, property| {
-                let told = self.metadata(|breadcrumb| breadcrumb == [json!("properties"), json!(name)]);
-                property["inclusion"] != "unsupported"
-                    && told.is_none_or(|told| told["inclusion"] != "unsupported")
-            });
-        }
-        if schema.is_object() { schema } else { json!({"type": "object"}) }
-    }
+    };
+    discovered(&stream.source_stream.as_ref().map_or_else(made, Packed::tree))
 }
 
 #[cfg(test)]
@@ -322,6 +232,28 @@ mod tests {
         let found = answered(text).expect("streams");
         assert_eq!(found[0].id.name, "rates");
         assert_eq!(found[0].key, [vec!["date".to_owned()]]);
+    }
+
+    #[test]
+    fn a_type_counts_in_any_case() {
+        let found = answered("{\"type\":\"Schema\",\"stream\":\"rates\",\"schema\":{}}\n").expect("streams");
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn a_stream_counts_once() {
+        let entry = json!({"tap_stream_id": "a", "stream": "a"});
+        assert_eq!(streams([entry.clone(), entry].into_iter()).len(), 1);
+    }
+
+    #[test]
+    fn a_counted_key_is_not_told_to_the_tap() {
+        let key = |pointers: &[&str]| {
+            let key = pointers.iter().map(|step| (*step).to_owned()).collect();
+            kept(&BoundStream { key, ..BoundStream::bare(None, "a") }).expect("a stream").key
+        };
+        assert!(key(&["/_meta/row_id"]).is_empty());
+        assert_eq!(key(&["/id", "/a~1b"]), [["id"], ["a/b"]]);
     }
 
     #[test]
@@ -364,6 +296,9 @@ mod tests {
     fn a_tap_that_deselects_everything_says_nothing() {
         let entry = |name: &str| json!({"tap_stream_id": name, "metadata": [{"breadcrumb": [], "metadata": {"selected-by-default": false}}]});
         assert!(streams([entry("a"), entry("b")].into_iter()).iter().all(|stream| stream.enabled));
+        let unsupported = json!({"tap_stream_id": "c", "metadata": [{"breadcrumb": [], "metadata": {"inclusion": "unsupported"}}]});
+        let none = streams([entry("a"), unsupported].into_iter());
+        assert_eq!(none.iter().map(|stream| stream.enabled).collect::<Vec<_>>(), [true, false]);
         let mixed = streams([entry("a"), json!({"tap_stream_id": "b"})].into_iter());
         assert_eq!(mixed.iter().map(|stream| stream.enabled).collect::<Vec<_>>(), [false, true]);
     }

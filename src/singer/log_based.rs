@@ -6,11 +6,11 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::catalog::Entry;
-use super::resource::{self, LOG_BASED};
+use super::entry::{Entry, LOG_BASED};
+use super::resource;
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 
-/// How long meltanolabs-tap-postgres reads before it first confirms what it printed.
+/// How many seconds meltanolabs-tap-postgres reads before it first confirms what it printed.
 const CONFIRMS_AFTER: u64 = 30;
 
 /// The entries of the streams that are read by the log.
@@ -30,9 +30,9 @@ fn entries<'a>(
 /// so that rewriting it does them no harm.
 pub(super) fn rereads_state(streams: &[BoundStream], discovered: &[DiscoveredStream]) -> bool {
     entries(streams, discovered).any(|entry| {
-        let root = Entry(&entry).root_metadata();
+        let entry = Entry(&entry);
         let names = ["schema-name", "database-name", "is-view"];
-        !is_sdk(&entry) && names.iter().all(|name| root.get(*name).is_some())
+        !entry.is_sdk() && names.iter().all(|name| entry.root_metadata().get(*name).is_some())
     })
 }
 
@@ -40,7 +40,7 @@ pub(super) fn rereads_state(streams: &[BoundStream], discovered: &[DiscoveredStr
 /// whether anyone keeps it or not.
 pub(super) fn warn(config: &Value, streams: &[BoundStream], discovered: &[DiscoveredStream]) {
     let frees_by_itself = entries(streams, discovered)
-        .any(|entry| is_sdk(&entry) && Entry(&entry).root_metadata().get("schema-name").is_some());
+        .any(|entry| Entry(&entry).is_sdk() && Entry(&entry).root_metadata().get("schema-name").is_some());
     let short = config["replication_max_run_seconds"].as_u64().is_some_and(|limit| limit < CONFIRMS_AFTER);
     if frees_by_itself && is_postgres(config) && !short {
         tracing::warn!(
@@ -50,11 +50,6 @@ pub(super) fn warn(config: &Value, streams: &[BoundStream], discovered: &[Discov
              pipelinewise-tap-postgres, which confirms what Flow has acknowledged"
         );
     }
-}
-
-/// The SDK's taps name the key on the entry.
-fn is_sdk(entry: &Value) -> bool {
-    entry.get("key_properties").is_some()
 }
 
 /// SDK taps of other databases say so in their config.

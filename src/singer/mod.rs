@@ -1,11 +1,13 @@
 //! All that knows Singer: how a tap is called, and what it prints.
 //!
-//! `message` reads lines; `about`, `catalog` and `flag` read what a tap tells of itself; `selection` and
-//! `state` turn the engine's words into Singer's files and back; `routes` finds the names under
-//! which a tap prints its streams.
+//! `message` reads lines, `stderr` log lines; `about`, `catalog` and `flag` read what a tap tells of
+//! itself, `entry` what each family writes into a catalog; `resource`, `selection` and `state` turn the
+//! engine's words into Singer's and back; `refresh` tells what a bookmark says of a full refresh; `routes`
+//! finds the names under which a tap prints its streams; `log_based` knows the taps that free a log.
 
 mod about;
 mod catalog;
+mod entry;
 mod flag;
 mod log_based;
 mod message;
@@ -52,6 +54,11 @@ impl Singer {
             discovery: catalog::Discovery::default(),
             state_file_acks: settings.state_file_acks,
         }
+    }
+
+    /// Whether a program that was asked `--about` told what it is, as an SDK tap does.
+    pub fn answers(output: &str) -> bool {
+        about::is_about(output)
     }
 }
 
@@ -117,10 +124,8 @@ impl UpstreamProtocol for Singer {
             self.flag.get().into(),
             Argument::File("catalog.json"),
         ];
-        let mut files = vec![
-            PrivateFile { name: "config.json", content: config.to_string().into_bytes() },
-            PrivateFile { name: "catalog.json", content: serde_json::to_vec(&catalog).unwrap_or_default() },
-        ];
+        let mut files =
+            vec![PrivateFile::json("config.json", config), PrivateFile::json("catalog.json", &catalog)];
         log_based::warn(config, streams, discovered);
         let rewritten = match self.state_file_acks {
             StateFileAcks::On => true,
@@ -157,7 +162,7 @@ impl UpstreamProtocol for Singer {
 
     /// A replication slot moves on for all the streams that are read from it.
     fn may_be_left_out(&self, resource_config: &Value, _: &StoredState<'_>) -> bool {
-        resource::method(resource_config).is_ok_and(|method| method != resource::LOG_BASED)
+        resource::method(resource_config).is_ok_and(|method| method != entry::LOG_BASED)
     }
 
     fn shares_nothing(&self, shared: &RawValue) -> bool {
@@ -165,7 +170,7 @@ impl UpstreamProtocol for Singer {
     }
 
     fn reads_whole(&self, state: &StoredState<'_>) -> bool {
-        state.shared.is_none_or(refresh::reads_whole)
+        !state.shared.is_some_and(state::is_flat)
     }
 
     fn state_file(&self, state: &StoredState<'_>, streams: &[BoundStream]) -> Vec<u8> {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::capture::protocol::RefreshState;
 
 /// Members of a bookmark that say nothing about which rows the next read sends.
-const HARMLESS: [&str; 8] = [
+const HARMLESS: [&str; 7] = [
     "version",
     "last_replication_method",
     "xmin",
@@ -14,21 +14,7 @@ const HARMLESS: [&str; 8] = [
     "max_pk_values",
     "initial_full_table_complete",
     "replication_method",
-    "estuary.dev/rowCounter",
 ];
-
-/// Members of a tap's state beside those that are bookmarks.
-const WRAPPING: [&str; 3] = ["bookmarks", "currently_syncing", "activate_versions"];
-
-/// Old taps keep one flat state of their own, by which they read what is new, although nothing in
-/// their catalog says so (fixture tap-fixerio).
-pub(super) fn reads_whole(shared: &RawValue) -> bool {
-    let shared: Value = serde_json::from_str(shared.get()).unwrap_or_default();
-    let members = shared.as_object();
-    members.is_none_or(|members| {
-        members.contains_key("bookmarks") || members.keys().all(|name| WRAPPING.contains(&name.as_str()))
-    })
-}
 
 /// MySQL taps go on behind `last_pk_fetched`. PostgreSQL taps go on *at* `xmin`, so rows of that
 /// transaction come again, which can be a whole table (singer-protocol.md, 3.3).
@@ -71,12 +57,5 @@ mod tests {
             of(r#"{"last_pk_fetched":{"id":3},"max_pk_values":{"id":9}}"#),
             RefreshState::Position { exact: true }
         );
-    }
-
-    #[test]
-    fn a_flat_state_is_a_cursor() {
-        let of = |text: &str| reads_whole(&RawValue::from_string(text.to_owned()).expect("JSON"));
-        assert!(of("{}") && of(r#"{"bookmarks":{},"custom":1}"#) && of(r#"{"currently_syncing":null}"#));
-        assert!(!of(r#"{"start_date":"2024-01-01"}"#));
     }
 }

@@ -3,16 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::catalog::{self, Entry};
+use super::entry::{Entry, FULL_TABLE, INCREMENTAL, LOG_BASED, has_column};
 use crate::capture::protocol::{DiscoveredStream, Resource, ResourceSpec, StreamId};
 use crate::json::packed::Packed;
-
-/// Reads every row each time.
-pub(super) const FULL_TABLE: &str = "FULL_TABLE";
-/// Reads rows whose replication key grew.
-pub(super) const INCREMENTAL: &str = "INCREMENTAL";
-/// Reads a database's log.
-pub(super) const LOG_BASED: &str = "LOG_BASED";
 
 pub(super) fn read(config: &Value) -> Result<Resource, String> {
     let Some(name) = config["tap_stream_id"].as_str() else {
@@ -52,11 +45,7 @@ pub(super) fn supports(stream: &DiscoveredStream, config: &Value) -> Result<(), 
     match replication_key(config).or_else(|| entry.replication_key()) {
         None if valid.len() == 1 => Ok(()),
         None => Err(format!("INCREMENTAL needs a `replication_key`{}", one_of(&valid))),
-        Some(key)
-            if valid.is_empty()
-                || valid.contains(&key)
-                || catalog::has_column(&stream.schema.tree(), key) =>
-        {
+        Some(key) if valid.is_empty() || valid.contains(&key) || has_column(&stream.schema.tree(), key) => {
             Ok(())
         }
         Some(key) => Err(format!("it has no column {key:?} to be its `replication_key`{}", one_of(&valid))),
@@ -93,9 +82,10 @@ pub(super) fn spec() -> ResourceSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::singer::catalog::discovered;
 
     fn stream(entry: Value) -> DiscoveredStream {
-        catalog::discovered(&entry).expect("a stream")
+        discovered(&entry).expect("a stream")
     }
 
     #[test]

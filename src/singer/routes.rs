@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::catalog::Entry;
+use super::entry::Entry;
 use crate::capture::protocol::{BoundStream, DiscoveredStream, Route, StreamId};
 
 /// The names of each stream. A name that could mean two streams means neither; an exact

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::catalog::{Entry, has_column};
-use super::resource::{self, INCREMENTAL, LOG_BASED};
+use super::entry::{Entry, INCREMENTAL, LOG_BASED, column, has_column, key_columns};
+use super::resource;
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
@@ -36,26 +36,27 @@ pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) 
         ));
     }
     let bound: HashMap<&StreamId, &BoundStream> = streams.iter().map(|stream| (&stream.id, stream)).collect();
-    let entry_of =
-        |found: &DiscoveredStream| found.source_stream.as_ref().map_or_else(|| json!({}), Packed::tree);
-    let mut names: HashMap<Value, usize> = HashMap::with_capacity(streams.len());
-    for found in discovered.iter().filter(|found| bound.contains_key(&found.id)) {
-        *names.entry(entry_of(found)["stream"].take()).or_default() += 1;
-    }
-    let mut entries = Vec::with_capacity(discovered.len());
+    let mut entries: Vec<Packed> = Vec::with_capacity(discovered.len());
+    // Where the chosen entries of each name are.
+    let mut named: HashMap<String, Vec<usize>> = HashMap::with_capacity(streams.len());
     for found in discovered {
-        let mut entry = entry_of(found);
+        let mut entry = found.source_stream.as_ref().map_or_else(|| json!({}), Packed::tree);
         let chosen = bound.get(&found.id);
         select(&mut entry, chosen.is_some());
         if let Some(stream) = chosen {
             replicate(&mut entry, stream).map_err(|why| {
                 Failure::new(Code::STREAM_MODE, format!("stream {:?}: {why}", stream.id.name))
             })?;
-            if names.get(&entry["stream"]).is_some_and(|times| *times > 1) {
-                tell_apart(&mut entry);
+            if let Some(name) = entry["stream"].as_str() {
+                named.entry(name.to_owned()).or_default().push(entries.len());
             }
         }
         entries.push(Packed::from(&entry));
+    }
+    for at in named.into_values().filter(|positions| positions.len() > 1).flatten() {
+        let mut entry = entries[at].tree();
+        tell_apart(&mut entry);
+        entries[at] = Packed::from(&entry);
     }
     Ok(Catalog { streams: entries })
 }
@@ -71,17 +72,12 @@ fn select(entry: &mut Value, chosen: bool) {
     if !chosen {
         return;
     }
-    let unsupported: HashSet<Value> = entry["schema"]["properties"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, property)| property["inclusion"] == "unsupported")
-        .map(|(name, _)| json!(["properties", name]))
-        .collect();
+    let unsupported: HashSet<String> =
+        Entry(entry).unsupported_columns().into_iter().map(str::to_owned).collect();
     for item in entry["metadata"].as_array_mut().into_iter().flatten() {
         let field = item["breadcrumb"].as_array().is_some_and(|breadcrumb| !breadcrumb.is_empty());
-        let readable =
-            item["metadata"]["inclusion"] != "unsupported" && !unsupported.contains(&item["breadcrumb"]);
+        let readable = item["metadata"]["inclusion"] != "unsupported"
+            && column(&item["breadcrumb"]).is_none_or(|column| !unsupported.contains(column));
         if field && readable && item["metadata"].is_object() {
             item["metadata"]["selected"] = json!(true);
         }
@@ -96,20 +92,20 @@ fn replicate(entry: &mut Value, stream: &BoundStream) -> Result<(), String> {
     let key = resource::replication_key(&stream.resource_config).map(str::to_owned);
     let key = key.or_else(|| match method {
         INCREMENTAL => discovered.map(str::to_owned),
-        LOG_BASED if is_sdk(entry) && (has_column(&entry["schema"], LSN) || has_log_columns(entry)) => {
+        LOG_BASED if known.is_sdk() && (has_column(&entry["schema"], LSN) || has_log_columns(entry)) => {
             Some(LSN.to_owned())
         }
         _ => None,
     });
-    let view = Entry(entry).root_metadata()["is-view"] == true;
+    let view = known.root_metadata()["is-view"] == true;
     let metadata = root(entry);
     metadata.insert("replication-method".to_owned(), method.into());
     if let Some(key) = &key {
         metadata.insert("replication-key".to_owned(), key.as_str().into());
     }
     // A view has no key of its own; this is the only way to give it one.
-    let columns: Vec<&str> = stream.key.iter().filter_map(|step| step.strip_prefix('/')).collect();
-    if view && !columns.iter().any(|column| column.contains('/')) {
+    let columns = key_columns(stream);
+    if view && !columns.is_empty() {
         metadata.entry("view-key-properties").or_insert_with(|| json!(columns));
     }
     entry["replication_method"] = json!(method);
@@ -117,11 +113,6 @@ fn replicate(entry: &mut Value, stream: &BoundStream) -> Result<(), String> {
         entry["replication_key"] = json!(key);
     }
     Ok(())
-}
-
-/// SDK taps write these on the entry; others keep them in metadata.
-fn is_sdk(entry: &Value) -> bool {
-    entry.get("key_properties").is_some() && entry["tap_stream_id"] == entry["stream"]
 }
 
 /// Taps that add log columns while they read do not show them in the catalog.
@@ -135,7 +126,7 @@ fn has_log_columns(entry: &Value) -> bool {
 fn tell_apart(entry: &mut Value) {
     // pipelinewise-tap-postgres puts the schema's name in front by itself.
     let prefixed = Entry(entry).root_metadata().get("schema-name").is_some();
-    if !is_sdk(entry) && !prefixed && entry["tap_stream_id"].is_string() {
+    if !Entry(entry).is_sdk() && !prefixed && entry["tap_stream_id"].is_string() {
         entry["stream"] = entry["tap_stream_id"].clone();
     }
 }
@@ -242,6 +233,21 @@ mod tests {
     #[test]
     fn a_stream_that_is_gone_is_named() {
         assert!(catalog(&[bound("a", json!({}))], &[]).expect_err("gone").message.contains("\"a\""));
+    }
+
+    #[test]
+    fn a_view_gets_the_columns_of_its_collection_as_its_key() {
+        let mut view = table("shop-v", "v");
+        view["metadata"][2]["metadata"]["is-view"] = json!(true);
+        let key_of = |key: &[&str]| {
+            let key = key.iter().map(|step| (*step).to_owned()).collect();
+            let stream = BoundStream { key, ..bound("shop-v", json!({})) };
+            let catalog = catalog(&[stream], &found(std::slice::from_ref(&view))).expect("a catalog");
+            Entry(&catalog["streams"][0]).root_metadata()["view-key-properties"].clone()
+        };
+        assert_eq!(key_of(&["/id", "/a~1b"]), json!(["id", "a/b"]));
+        assert_eq!(key_of(&["/id", "/inner/id"]), json!(null));
+        assert_eq!(key_of(&["/_meta/row_id"]), json!(null));
     }
 
     #[test]

@@ -179,6 +179,18 @@ fn the_protocol_is_found_out_where_nothing_says_it() {
 }
 
 #[test]
+fn a_tap_of_many_settings_is_found_out() {
+    let setting =
+        |nth: u32| (format!("setting_{nth}"), json!({"type": ["string"], "description": "x".repeat(80)}));
+    let settings: serde_json::Map<String, Value> = (0..1000).map(setting).collect();
+    let about = json!({"name": "tap-x", "settings": {"type": "object", "properties": settings}});
+    let about = serde_json::to_string_pretty(&about).expect("JSON");
+    let connector = Connector::shim("command: [flow-shim, replay, FOLDER]\n", &[("about.json", &about)]);
+    let run = connector.run(&[spec()]).succeeded();
+    assert_eq!(run.only("spec")["resourcePathPointers"], json!(["/tap_stream_id"]));
+}
+
+#[test]
 fn what_is_neither_is_told_with_what_it_printed() {
     let run = Connector::new(&["run", "--", "sh", "-c", "echo confused >&2; exit 2"]).run(&[spec()]);
     assert_eq!(run.code, 3);

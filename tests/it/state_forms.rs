@@ -75,6 +75,16 @@ fn a_global_state_and_states_by_stream_are_kept_side_by_side() {
 }
 
 #[test]
+fn a_stream_outside_of_the_log_keeps_its_state_when_flow_has_sorted_it() {
+    let lines = global(1, &["users"]) + &state("orders", "{\"page\":3}");
+    let (_, mut kept) = session(&lines, &both(), json!({}));
+    kept.sort_all_objects();
+    let (_, kept) = session(&global(2, &["users"]), &both(), kept);
+    let (file, _) = session("", &both(), kept);
+    assert_eq!(file.expect("a file")[1]["stream"]["stream_state"], json!({"page": 3}));
+}
+
+#[test]
 fn a_source_that_moves_from_legacy_to_streams_loses_no_stream() {
     let legacy = "{\"type\":\"STATE\",\"state\":{\"data\":{\"users\":{\"c\":1},\"orders\":{\"c\":2}}}}\n";
     let (_, kept) = session(legacy, &both(), json!({}));

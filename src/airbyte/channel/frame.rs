@@ -14,6 +14,17 @@ use crate::capture::event::{LineError, Traits};
 use crate::capture::input::channel::{Frame, FrameReader};
 use crate::capture::protocol::Route;
 
+/// The fields of a message, of which one is there.
+const RECORD: u64 = 1;
+const LINE: u64 = 2;
+const PROBE: u64 = 3;
+
+/// The fields of a record that are read; they come in this order.
+const NAMESPACE: u64 = 1;
+const STREAM: u64 = 2;
+const PARTITION: u64 = 4;
+const DATA: u64 = 5;
+
 /// Reads messages.
 #[derive(Debug)]
 pub(super) struct Frames {
@@ -63,7 +74,7 @@ impl Frames {
             wire.field().map_err(|Broken| damaged(Some(stream), "it is not protobuf"))?
         {
             match (number, field) {
-                (5, Field::Bytes(value)) => {
+                (DATA, Field::Bytes(value)) => {
                     values += 1;
                     let Some(column) = columns.get(values - 1) else { continue };
                     into.extend_from_slice(&column.head);
@@ -72,7 +83,9 @@ impl Frames {
                     traits.meta |= column.is == Is::Meta;
                     traits.deleted |= column.is == Is::Deleted && !noticed.null;
                 }
-                (1 | 2 | 4 | 5, _) => return Err(damaged(Some(stream), "its fields are not in order")),
+                (NAMESPACE | STREAM | PARTITION | DATA, _) => {
+                    return Err(damaged(Some(stream), "its fields are not in order"));
+                }
                 _ => {}
             }
         }
@@ -103,13 +116,13 @@ impl FrameReader for Frames {
             return Err(unknown("it holds more than one message"));
         }
         match field {
-            Some((1, Field::Bytes(record))) => self.record(record, into),
-            Some((2, Field::Bytes(line))) => {
+            Some((RECORD, Field::Bytes(record))) => self.record(record, into),
+            Some((LINE, Field::Bytes(line))) => {
                 into.extend_from_slice(line);
                 Ok(Frame::Line)
             }
             // A probe: the source looks whether we are there.
-            Some((3, _)) | None => Ok(Frame::Nothing),
+            Some((PROBE, _)) | None => Ok(Frame::Nothing),
             Some((number, _)) => Err(unknown(&format!("messages of kind {number} are not known"))),
         }
     }
@@ -121,8 +134,8 @@ impl FrameReader for Frames {
         let mut wire = Wire::new(&record[length..]);
         loop {
             match wire.field() {
-                Ok(Some((2, Field::Bytes(name)))) => return String::from_utf8(name.to_vec()).ok(),
-                Ok(Some((1, _))) => {}
+                Ok(Some((STREAM, Field::Bytes(name)))) => return String::from_utf8(name.to_vec()).ok(),
+                Ok(Some((NAMESPACE, _))) => {}
                 _ => return None,
             }
         }
@@ -149,12 +162,12 @@ impl<'f> Names<'f> {
         let mut wire = names.values;
         while let Some((number, field)) = wire.field()? {
             match (number, field) {
-                (1, Field::Bytes(namespace)) => {
+                (NAMESPACE, Field::Bytes(namespace)) => {
                     names.namespace = Some(text(namespace)?).filter(|n| !n.is_empty());
                 }
-                (2, Field::Bytes(stream)) => names.stream = Some(text(stream)?),
-                (4, Field::Bytes(partition)) => names.partition = text(partition)?,
-                (5, _) => break,
+                (STREAM, Field::Bytes(stream)) => names.stream = Some(text(stream)?),
+                (PARTITION, Field::Bytes(partition)) => names.partition = text(partition)?,
+                (DATA, _) => break,
                 _ => {}
             }
             names.values = wire;

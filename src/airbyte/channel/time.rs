@@ -6,7 +6,7 @@ const SECOND: u64 = 1_000_000_000;
 /// The largest offset from UTC that Java knows.
 const OFFSET: i64 = 18 * 3600;
 /// Java's dates go this far from 1970, in days.
-const DAYS: i64 = 400_000_000_000;
+const DAYS: u64 = 400_000_000_000;
 
 /// A number that is no date or time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) struct OutOfRange;
 
 /// Appends a date, given in days since 1970.
 pub(super) fn date(days: i64, out: &mut Vec<u8>) -> Result<(), OutOfRange> {
-    if days.abs() > DAYS {
+    if days.unsigned_abs() > DAYS {
         return Err(OutOfRange);
     }
     // Years begin in March, so that a leap day is the last of its year; 400 of them have 146,097 days.
@@ -87,7 +87,7 @@ pub(super) fn offset_date_time(
 ) -> Result<(), OutOfRange> {
     let offset = checked(offset)?;
     let at = if offset % 60 == 0 { offset } else { 0 };
-    if nano >= SECOND || seconds.abs() > DAYS * DAY.cast_signed() {
+    if nano >= SECOND || seconds.unsigned_abs() > DAYS * DAY {
         return Err(OutOfRange);
     }
     let local = seconds + at;
@@ -159,12 +159,13 @@ mod tests {
     fn numbers_out_of_range_are_refused() {
         let mut out = Vec::new();
         assert_eq!(date(i64::MAX, &mut out), Err(OutOfRange));
-        assert_eq!(date(i64::MIN + 1, &mut out), Err(OutOfRange));
+        assert_eq!(date(i64::MIN, &mut out), Err(OutOfRange));
         assert_eq!(time(u64::MAX, &mut out), Err(OutOfRange));
         assert_eq!(offset_time(0, 70_000, &mut out), Err(OutOfRange));
         assert_eq!(offset_time(u64::MAX, 1, &mut out), Err(OutOfRange));
         assert_eq!(offset_date_time(0, SECOND, 0, &mut out), Err(OutOfRange));
         assert_eq!(offset_date_time(i64::MAX, 0, 0, &mut out), Err(OutOfRange));
+        assert_eq!(offset_date_time(i64::MIN, 0, 0, &mut out), Err(OutOfRange));
     }
 
     proptest! {

@@ -80,16 +80,16 @@ fn kind(number: u64, field: Field<'_>, out: &mut Vec<u8>, noticed: &mut Noticed)
         (5, Field::Fixed64(value)) => double(f64::from_bits(value), out, noticed),
         (7, Field::Varint(days)) => quoted(out, |out| time::date(signed(days), out))?,
         (8, Field::Bytes(value)) => {
-            let [nanos, offset, _] = numbers(value)?;
+            let [nanos, offset, _] = numbers(number, value)?;
             quoted(out, |out| time::offset_time(nanos, signed(offset), out))?;
         }
         (9, Field::Varint(nanos)) => quoted(out, |out| time::time(nanos, out))?,
         (10, Field::Bytes(value)) => {
-            let [seconds, nano, offset] = numbers(value)?;
+            let [seconds, nano, offset] = numbers(number, value)?;
             quoted(out, |out| time::offset_date_time(signed(seconds), nano, signed(offset), out))?;
         }
         (11, Field::Bytes(value)) => {
-            let [days, nanos, _] = numbers(value)?;
+            let [days, nanos, _] = numbers(number, value)?;
             quoted(out, |out| {
                 time::date(signed(days), out)?;
                 out.push(b'T');
@@ -105,16 +105,17 @@ fn kind(number: u64, field: Field<'_>, out: &mut Vec<u8>, noticed: &mut Noticed)
     Ok(())
 }
 
-/// The first three fields of a message of numbers. Older sources send text in its place.
-fn numbers(message: &[u8]) -> Result<[u64; 3], Unwritable> {
+/// The first three fields of a message of numbers, which is the value of field `kind`. Older sources
+/// send text in its place.
+fn numbers(kind: u64, message: &[u8]) -> Result<[u64; 3], Unwritable> {
     let mut numbers = [0; 3];
     let mut wire = Wire::new(message);
-    while let Some((number, field)) = wire.field().map_err(|_| Unwritable::Form(8))? {
+    while let Some((number, field)) = wire.field().map_err(|Broken| Unwritable::Form(kind))? {
         match (number, field) {
             (number @ 1..=3, Field::Varint(value)) => {
                 numbers[usize::try_from(number - 1).unwrap_or(0)] = value;
             }
-            _ => return Err(Unwritable::Form(8)),
+            _ => return Err(Unwritable::Form(kind)),
         }
     }
     Ok(numbers)
@@ -194,6 +195,7 @@ fn valid(text: &str) -> Option<&str> {
 }
 
 fn append_json(text: &str, out: &mut Vec<u8>, noticed: &mut Noticed) {
+    noticed.null = text == "null";
     noticed.surrogates |= memchr::memchr(b'\\', text.as_bytes()).is_some();
     let from = out.len();
     out.extend_from_slice(text.as_bytes());
@@ -224,9 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn null_has_three_forms() {
-        for value in [&b""[..], b"\x68\x01", b"\x68\x00"] {
-            assert_eq!(written(value).as_deref(), Ok("null"));
+    fn null_has_four_forms() {
+        let json = bytes(12, "null");
+        for value in [&b""[..], b"\x68\x01", b"\x68\x00", &json] {
+            let (mut out, mut noticed) = (Vec::new(), Noticed::default());
+            assert_eq!(write(value, &mut out, &mut noticed), Ok(()));
+            assert_eq!((&out[..], noticed.null), (&b"null"[..], true), "{value:?}");
         }
     }
 
@@ -258,7 +263,7 @@ mod tests {
             assert_eq!(written(&value), Err(Unwritable::Form(number)));
         }
         for number in [8, 10, 11] {
-            assert_eq!(written(&bytes(number, "2025-10-06T14:30:45Z")), Err(Unwritable::Form(8)));
+            assert_eq!(written(&bytes(number, "2025-10-06T14:30:45Z")), Err(Unwritable::Form(number.into())));
         }
         assert_eq!(written(&bytes(14, "x")), Err(Unwritable::Kind(14)));
     }

@@ -55,13 +55,13 @@ pub(crate) fn unreadable(line: &[u8], carriers: &[&'static str], error: &serde_j
     let kind = carriers.iter().copied().find(|kind| has_type(line, kind));
     let kind = kind.or_else(|| is_cut_in_its_type(line, carriers).then_some("unfinished"));
     let Some(kind) = kind else { return LineError::NotAMessage };
-    // serde's own message can quote a value.
+    LineError::Damaged { kind, stream: stream_of(line), cause: cause(error) }
+}
+
+/// What is wrong with JSON, without any of it: serde's own message can quote a value.
+pub(crate) fn cause(error: &serde_json::Error) -> String {
     let category = format!("{:?}", error.classify()).to_lowercase();
-    LineError::Damaged {
-        kind,
-        stream: stream_of(line),
-        cause: format!("{category} error at byte {}", error.column()),
-    }
+    format!("{category} error at byte {}", error.column())
 }
 
 /// Whether the text has `"type"`, a colon, and this type, in any case.
