@@ -17,7 +17,6 @@ const FULL: usize = 256 * 1024;
 const KEEP: usize = 2 * 1024 * 1024;
 /// How many buffers may wait for the thread.
 const UNDER_WAY: usize = 2;
-
 /// So much a branch holds back for its checkpoint.
 const HELD: usize = 4 * 1024 * 1024;
 
@@ -40,11 +39,10 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the thread that writes to `output`.
-    pub fn start(output: impl Write + Send + 'static, codec: Codec) -> Self {
+    pub fn start(mut output: impl Write + Send + 'static, codec: Codec) -> Self {
         let (full, mut to_write) = mpsc::channel::<Vec<u8>>(UNDER_WAY);
         let (written, empty) = mpsc::channel(UNDER_WAY);
         let (report, done) = oneshot::channel();
-        let mut output = output;
         std::thread::spawn(move || {
             let mut result = Ok(());
             while let Some(mut buffer) = to_write.blocking_recv() {
