@@ -161,9 +161,8 @@ fn read(root: &Value, schema: &Value, depth: usize) -> Shape {
         return Shape::default();
     }
     let inner = |schema: &Value| read(root, schema, depth + 1);
-    let target = schema["$ref"].as_str().and_then(|reference| refs::target(root, reference));
     let mut shape = own(schema, &inner);
-    if let Some(target) = target {
+    if let Some(target) = refs::referenced(root, schema) {
         shape = shape.and(inner(target));
     }
     for part in list(&schema["allOf"]) {
