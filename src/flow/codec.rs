@@ -49,9 +49,9 @@ pub enum CodecError {
         /// What was expected, and where.
         detail: String,
     },
-    /// A message of ours holds text that is not JSON, or is too large.
-    #[error("a message cannot be encoded: it holds text that is not JSON, or is too large")]
-    Encode,
+    /// A message of ours cannot be encoded, for this reason.
+    #[error("a message cannot be encoded: {0}")]
+    Encode(&'static str),
 }
 
 impl Codec {
@@ -61,22 +61,24 @@ impl Codec {
         message: &M,
         into: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        match self {
+        let encoded = match self {
             Codec::Json => json::encode(message, into),
             Codec::Proto => proto::encode(message, into),
-        }
+        };
+        encoded.map_err(CodecError::Encode)
     }
 
-    /// Decodes one message, without its framing.
+    /// Decodes one message, without its framing; `number` counts from 1 and is for the error's text.
     pub(super) fn decode<M: prost::Message + DeserializeOwned + Default>(
         self,
         body: &[u8],
         number: u64,
     ) -> Result<M, CodecError> {
-        match self {
-            Codec::Json => json::decode(body, number),
-            Codec::Proto => proto::decode(body, number),
-        }
+        let message = match self {
+            Codec::Json => json::decode(body),
+            Codec::Proto => proto::decode(body),
+        };
+        message.map_err(|detail| CodecError::Decode { number, detail })
     }
 }
 
@@ -85,11 +87,8 @@ impl FromStr for Codec {
 
     /// Takes `json`, `proto` and `protobuf`, as `FLOW_RUNTIME_CODEC` has them.
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "json" => Ok(Codec::Json),
-            "proto" | "protobuf" => Ok(Codec::Proto),
-            _ => Err(format!("{text:?} is not a codec; use json or proto")),
-        }
+        let known = <Self as clap::ValueEnum>::from_str(text, false);
+        known.map_err(|_| format!("{text:?} is not a codec; use json or proto"))
     }
 }
 

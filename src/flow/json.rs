@@ -6,14 +6,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::codec::CodecError;
-
-/// Appends `message` as one line. `into` is unchanged when the message holds text that is not JSON.
-pub(super) fn encode(message: &impl Serialize, into: &mut Vec<u8>) -> Result<(), CodecError> {
+/// Appends `message` as one line; on an error `into` is unchanged.
+pub(super) fn encode(message: &impl Serialize, into: &mut Vec<u8>) -> Result<(), &'static str> {
     let start = into.len();
     if serde_json::to_writer(&mut *into, message).is_err() {
         into.truncate(start);
-        return Err(CodecError::Encode);
+        return Err("it holds text that is not JSON");
     }
     // Raw JSON may be indented. Inside strings a newline is always escaped, so those that are left
     // stand between tokens.
@@ -26,9 +24,9 @@ pub(super) fn encode(message: &impl Serialize, into: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-/// Reads the message of one line; `number` counts from 1 and is for the error's text.
-pub(super) fn decode<M: DeserializeOwned>(line: &[u8], number: u64) -> Result<M, CodecError> {
-    serde_json::from_slice(line).map_err(|error| CodecError::Decode { number, detail: describe(&error) })
+/// Reads the message of one line; the error is what is wrong with it.
+pub(super) fn decode<M: DeserializeOwned>(line: &[u8]) -> Result<M, String> {
+    serde_json::from_slice(line).map_err(|error| describe(&error))
 }
 
 /// What is wrong, without what stands there.
@@ -66,7 +64,7 @@ mod tests {
     use crate::flow::message::{Captured, Request, Response, SpecRequest};
 
     fn error_of<M: DeserializeOwned>(line: &str) -> String {
-        decode::<M>(line.as_bytes(), 1).err().expect("it must not parse").to_string()
+        decode::<M>(line.as_bytes()).err().expect("it must not parse")
     }
 
     #[test]
@@ -82,7 +80,7 @@ mod tests {
         encode(&message, &mut line).expect("it is valid");
         assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1));
         assert!(line.ends_with(b"}\n"));
-        let back: Request = decode(&line, 1).expect("it parses");
+        let back: Request = decode(&line).expect("it parses");
         assert!(back.spec.expect("it is there").config_json.windows(4).any(|part| part == b"x\\ny"));
     }
 
@@ -93,7 +91,7 @@ mod tests {
             ..Default::default()
         };
         let mut line = b"before\n".to_vec();
-        assert!(matches!(encode(&message, &mut line), Err(CodecError::Encode)));
+        assert!(encode(&message, &mut line).is_err());
         assert_eq!(line, b"before\n");
     }
 

@@ -5,10 +5,11 @@
 //! on a thread, because making stdout non-blocking would change it for every process that shares it.
 
 use std::io::Write;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::codec::Codec;
+use super::codec::{Codec, CodecError};
 use super::message::Response;
 
 /// A buffer of this size is handed over.
@@ -17,14 +18,22 @@ const FULL: usize = 256 * 1024;
 const KEEP: usize = 2 * 1024 * 1024;
 /// How many buffers may wait for the thread.
 const UNDER_WAY: usize = 2;
-
 /// So much a branch holds back for its checkpoint.
 const HELD: usize = 4 * 1024 * 1024;
 
-/// Nobody reads our output any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("nobody reads the capture's output any more")]
-pub struct OutputClosed;
+/// Why nothing more is written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Nobody reads our output any more.
+    #[error("nobody reads the capture's output any more")]
+    Closed,
+    /// Writing fails for another reason.
+    #[error("{0}")]
+    Failed(String),
+    /// A response cannot be encoded, which is a mistake of ours.
+    #[error("{0}")]
+    Response(CodecError),
+}
 
 /// Writes responses.
 #[derive(Debug)]
@@ -33,23 +42,26 @@ pub struct Writer {
     buffer: Vec<u8>,
     full: mpsc::Sender<Vec<u8>>,
     empty: Option<mpsc::Receiver<Vec<u8>>>,
-    done: Option<oneshot::Receiver<std::io::Result<()>>>,
+    done: Option<oneshot::Receiver<()>>,
+    /// Why the thread has ended, where that is an error.
+    failed: Arc<OnceLock<std::io::Error>>,
     /// Of a branch: how much of the buffer a checkpoint has ended.
     ended: Option<usize>,
 }
 
 impl Writer {
     /// Starts the thread that writes to `output`.
-    pub fn start(output: impl Write + Send + 'static, codec: Codec) -> Self {
+    pub fn start(mut output: impl Write + Send + 'static, codec: Codec) -> Self {
         let (full, mut to_write) = mpsc::channel::<Vec<u8>>(UNDER_WAY);
         let (written, empty) = mpsc::channel(UNDER_WAY);
         let (report, done) = oneshot::channel();
-        let mut output = output;
+        let failed = Arc::new(OnceLock::new());
+        let failure = failed.clone();
         std::thread::spawn(move || {
-            let mut result = Ok(());
             while let Some(mut buffer) = to_write.blocking_recv() {
-                result = output.write_all(&buffer).and_then(|()| output.flush());
-                if result.is_err() {
+                if let Err(error) = output.write_all(&buffer).and_then(|()| output.flush()) {
+                    // Nobody else sets it.
+                    let _ = failure.set(error);
                     break;
                 }
                 if buffer.capacity() <= KEEP {
@@ -59,10 +71,10 @@ impl Writer {
                 }
             }
             // Likewise for the report.
-            let _ = report.send(result);
+            let _ = report.send(());
         });
         let buffer = Vec::with_capacity(FULL + FULL / 4);
-        Self { codec, buffer, full, empty: Some(empty), done: Some(done), ended: None }
+        Self { codec, buffer, full, empty: Some(empty), done: Some(done), failed, ended: None }
     }
 
     /// A writer to the same output, for documents whose checkpoints come apart from those of others. It
@@ -70,8 +82,8 @@ impl Writer {
     /// where that is too much it goes out before.
     #[must_use]
     pub fn branch(&self) -> Self {
-        let (codec, full) = (self.codec, self.full.clone());
-        Self { codec, buffer: Vec::new(), full, empty: None, done: None, ended: Some(0) }
+        let (codec, full, failed) = (self.codec, self.full.clone(), self.failed.clone());
+        Self { codec, buffer: Vec::new(), full, empty: None, done: None, failed, ended: Some(0) }
     }
 
     /// Whether this is one of several writers.
@@ -100,14 +112,13 @@ impl Writer {
     }
 
     /// Hands over what was appended, unless it is held back. Waits while the reader is slow.
-    pub async fn flush(&mut self) -> Result<(), OutputClosed> {
+    pub async fn flush(&mut self) -> Result<(), WriteError> {
         if self.is_branch() && !self.is_full() { Ok(()) } else { self.hand_over().await }
     }
 
     /// Appends a response other than a document, and hands everything over, unless it is held back.
-    pub async fn send(&mut self, response: &Response) -> Result<(), OutputClosed> {
-        // Every raw JSON text in our responses was parsed or made by us.
-        self.codec.encode(response, &mut self.buffer).map_err(|_| OutputClosed)?;
+    pub async fn send(&mut self, response: &Response) -> Result<(), WriteError> {
+        self.codec.encode(response, &mut self.buffer).map_err(WriteError::Response)?;
         if self.is_branch() && response.checkpoint.is_none() {
             return Ok(());
         }
@@ -116,7 +127,7 @@ impl Writer {
     }
 
     /// Of a branch: hands over what a checkpoint has ended, and forgets what follows.
-    pub async fn forget_rest(&mut self) -> Result<(), OutputClosed> {
+    pub async fn forget_rest(&mut self) -> Result<(), WriteError> {
         if let Some(ended) = self.ended {
             self.buffer.truncate(ended);
         }
@@ -124,11 +135,11 @@ impl Writer {
     }
 
     /// Loses nothing when it is dropped while it waits.
-    async fn hand_over(&mut self) -> Result<(), OutputClosed> {
+    async fn hand_over(&mut self) -> Result<(), WriteError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let place = self.full.reserve().await.map_err(|_| OutputClosed)?;
+        let place = self.full.reserve().await.map_err(|_| why(&self.failed))?;
         let next = self.empty.as_mut().and_then(|empty| empty.try_recv().ok());
         let next = next.unwrap_or_else(|| Vec::with_capacity(FULL + FULL / 4));
         place.send(std::mem::replace(&mut self.buffer, next));
@@ -137,14 +148,24 @@ impl Writer {
     }
 
     /// Ends once everything that was handed over is written.
-    pub async fn finish(self) -> Result<(), OutputClosed> {
-        let Self { full, done, .. } = self;
+    pub async fn finish(self) -> Result<(), WriteError> {
+        let Self { full, done, failed, .. } = self;
         drop(full);
         let Some(done) = done else { return Ok(()) };
         match done.await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(OutputClosed),
+            Ok(()) if failed.get().is_none() => Ok(()),
+            _ => Err(why(&failed)),
         }
+    }
+}
+
+/// Why the thread takes nothing more.
+fn why(failed: &OnceLock<std::io::Error>) -> WriteError {
+    match failed.get() {
+        Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            WriteError::Failed(error.to_string())
+        }
+        _ => WriteError::Closed,
     }
 }
 
@@ -255,6 +276,33 @@ mod tests {
         writer.captured(0, b"{}", b"");
         // The first flush may still find the thread alive.
         let first = writer.flush().await;
-        assert!(first.is_err() || writer.finish().await.is_err());
+        let error = first.err().or(writer.finish().await.err());
+        assert!(matches!(error, Some(WriteError::Closed)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn why_writing_fails_is_told() {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+        let mut writer = Writer::start(full, Codec::Json);
+        writer.captured(0, b"{}", b"");
+        writer.flush().await.expect("the thread is alive");
+        let failed =
+            |error: &WriteError| matches!(error, WriteError::Failed(why) if why.starts_with("No space left"));
+        let mut branch = writer.branch();
+        while !writer.full.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        branch.captured(0, b"{}", b"");
+        assert!(branch.hand_over().await.is_err_and(|error| failed(&error)));
+        writer.captured(0, b"{}", b"");
+        assert!(writer.flush().await.is_err_and(|error| failed(&error)));
+    }
+
+    #[tokio::test]
+    async fn a_response_that_is_none_is_told_from_a_reader_that_goes_away() {
+        let mut writer = Writer::start(std::io::sink(), Codec::Json);
+        let response = oracle(0, "{");
+        assert!(matches!(writer.send(&response).await, Err(WriteError::Response(_))));
+        writer.finish().await.expect("nothing was written");
     }
 }

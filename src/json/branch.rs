@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::schema::discriminator::only_value;
 use super::schema::refs;
 
 /// Deeper references than this are taken for circles.
@@ -15,8 +16,7 @@ const DEPTH: usize = 16;
 pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let mut at = schema;
     for _ in 0..DEPTH {
-        let target = at["$ref"].as_str().and_then(|reference| refs::target(root, reference));
-        let Some(target) = target else { break };
+        let Some(target) = refs::referenced(root, at) else { break };
         at = target;
     }
     at
@@ -51,7 +51,7 @@ pub fn chosen<'a>(root: &'a Value, branches: &'a [Value], value: &Value) -> Opti
 fn agreeing(root: &Value, branch: &Value, value: &Value) -> Option<usize> {
     let mut count = 0;
     for (name, property) in branch["properties"].as_object().into_iter().flatten() {
-        let (Some(constant), Some(held)) = (constant(resolve(root, property)), value.get(name)) else {
+        let (Some(constant), Some(held)) = (only_value(resolve(root, property)), value.get(name)) else {
             continue;
         };
         if constant != held {
@@ -60,14 +60,6 @@ fn agreeing(root: &Value, branch: &Value, value: &Value) -> Option<usize> {
         count += 1;
     }
     Some(count)
-}
-
-/// The one value that a schema allows.
-fn constant(schema: &Value) -> Option<&Value> {
-    schema.get("const").or_else(|| match schema["enum"].as_array()?.as_slice() {
-        [only] => Some(only),
-        _ => None,
-    })
 }
 
 fn fits(root: &Value, branch: &Value, value: &Value) -> bool {

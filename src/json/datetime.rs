@@ -148,6 +148,10 @@ fn iso(text: &str) -> Option<Timestamp> {
     if local.len() < 16 || !matches!(local.as_bytes()[10], b'T' | b't') {
         return None;
     }
+    // An offset with seconds, or a zone's name: the parser of local times would pass over them.
+    if local[11..].contains(['+', '-', '[']) {
+        return text.parse().ok();
+    }
     at_offset(local.parse().ok()?, offset)
 }
 
@@ -215,7 +219,8 @@ fn at_offset(time: DateTime, offset: Offset) -> Option<Timestamp> {
 }
 
 /// What a JSON number means, as RFC 3339 in UTC; `None` where it is no time between the years 0 and
-/// 9999. Whole numbers are seconds or milliseconds, fractions are seconds.
+/// 9999. Whole numbers are seconds or milliseconds, fractions are seconds. A fraction that means a day
+/// before January 12th, 1971, is read as if it were a thousand times as large, as it was before.
 #[expect(clippy::cast_possible_truncation, reason = "a float beyond the bounds is beyond every date as well")]
 pub fn from_number(text: &str) -> Option<String> {
     let time = |count: i64| {
@@ -233,9 +238,9 @@ pub fn from_number(text: &str) -> Option<String> {
 /// The date at the beginning of text that is more than a date.
 pub fn date_prefix(text: &str) -> Option<&str> {
     let shape =
-        |byte: (usize, &u8)| if matches!(byte.0, 4 | 7) { *byte.1 == b'-' } else { byte.1.is_ascii_digit() };
-    let begins = text.len() >= 10 && text.as_bytes()[..10].iter().enumerate().all(shape);
-    if begins && text.len() > 10 { text.get(..10) } else { None }
+        |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    let date = text.get(..10).filter(|_| text.len() > 10)?;
+    date.bytes().enumerate().all(shape).then_some(date)
 }
 
 /// With as many digits of a fraction as it needs: none, three, six or nine.
@@ -280,6 +285,8 @@ mod tests {
             ("1511648546", "2017-11-25T22:22:26Z"),
             ("1620021848429", "2021-05-03T06:04:08.429Z"),
             ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"),
+            ("2023-01-30T02:34:15+02:00[Europe/Paris]", "2023-01-30T00:34:15Z"),
+            ("1890-01-30T02:34:15+00:53:28", "1890-01-30T01:40:47Z"),
         ] {
             assert_eq!(from_text(text).as_deref(), Some(time), "{text}");
         }
@@ -295,6 +302,9 @@ mod tests {
             "2023-01-30t02:34:15.5+02:00",
             "0001-01-01 00:00:00 BC",
             "é2023-01-30",
+            "2023-01-30T02:34:15[Europe/Paris]",
+            "2023-01-30T02:34:15[u-ca=hebrew]",
+            "2023-01-30T02:34:15+2:00",
         ] {
             assert_eq!(from_text(text), None, "{text}");
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::branch::{chosen, resolve};
 use super::pointer;
+use super::schema::types::Types;
 
 /// Alternatives of a schema, of which a config is of one.
 const ALTERNATIVES: [&str; 2] = ["oneOf", "anyOf"];
@@ -85,27 +86,13 @@ fn default<'a>(root: &'a Value, property: &'a Value) -> Option<&'a Value> {
     let own = property.get("default");
     let schema = resolve(root, property);
     let default = own.or_else(|| schema.get("default")).filter(|default| !default.is_null())?;
-    let fits_type = match &schema["type"] {
-        Value::String(name) => is_of(default, name),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).any(|name| is_of(default, name)),
-        _ => default.is_object() || !schema["properties"].is_object(),
+    let fits_type = match schema.get("type") {
+        Some(types) => Types::of_keyword(types).take(default),
+        None => default.is_object() || !schema["properties"].is_object(),
     };
     let fits_enum = schema["enum"].as_array().is_none_or(|values| values.contains(default));
     let fits_const = schema.get("const").is_none_or(|value| value == default);
     (fits_type && fits_enum && fits_const).then_some(default)
-}
-
-fn is_of(value: &Value, name: &str) -> bool {
-    match name {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "number" => value.is_number(),
-        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
-        _ => false,
-    }
 }
 
 /// Takes out the members that a schema with `additionalProperties: false` does not know, and gives

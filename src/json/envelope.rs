@@ -6,7 +6,7 @@
 //! different is read with care where it does ([`careful`]), and remembered in turn. What is remembered
 //! never decides what is valid: it was valid behind the same brackets, and is taken again only there.
 //!
-//! Text that [`super::scan`] leaves to a parser, deep nesting, and a member that comes twice give `None`.
+//! Text that [`super::scan`] leaves to a parser, deep nesting, and a part that comes twice give `None`.
 
 mod careful;
 mod gaps;

@@ -14,4 +14,3 @@ pub(crate) mod scan;
 pub mod schema;
 pub mod shape;
 pub mod text;
-mod type_name;

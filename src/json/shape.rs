@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::schema::refs;
-use super::type_name::type_name;
+use super::schema::types::{Types, is_declared_whole};
 
 /// Deeper references than this are taken for circles.
 const DEPTH: usize = 24;
@@ -19,8 +19,7 @@ const FORMATS: [&str; 9] = ["date", "date-time", "time", "email", "hostname", "i
 /// What values look like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// Types by name; empty stands for any.
-    types: BTreeSet<String>,
+    types: Types,
     members: BTreeMap<String, Shape>,
     required: BTreeSet<String>,
     /// What members without a name of their own look like.
@@ -49,23 +48,17 @@ impl Shape {
     /// The shape of values of either shape.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        let any = self.types.is_empty() || other.types.is_empty();
-        let mut types: BTreeSet<String> =
-            if any { BTreeSet::new() } else { self.types.union(&other.types).cloned().collect() };
-        if types.contains("number") {
-            types.remove("integer");
-        }
         let mut members = self.members.clone();
         for (name, theirs) in &other.members {
             let united = members.get(name).map_or_else(|| theirs.clone(), |ours| ours.or(theirs));
             members.insert(name.clone(), united);
         }
-        let required = match (self.may_be("object"), other.may_be("object")) {
+        let required = match (self.may_be(Types::OBJECT), other.may_be(Types::OBJECT)) {
             (true, true) => self.required.intersection(&other.required).cloned().collect(),
             (true, false) => self.required.clone(),
             _ => other.required.clone(),
         };
-        let format = match (self.may_be("string"), other.may_be("string")) {
+        let format = match (self.may_be(Types::STRING), other.may_be(Types::STRING)) {
             (true, true) => self.format.clone().filter(|format| other.format.as_ref() == Some(format)),
             (true, false) => self.format.clone(),
             _ => other.format.clone(),
@@ -75,7 +68,7 @@ impl Shape {
             (one, other) => one.clone().or_else(|| other.clone()),
         };
         Self {
-            types,
+            types: self.types.union(other.types),
             members,
             required,
             others: inner(&self.others, &other.others),
@@ -86,13 +79,8 @@ impl Shape {
 
     /// The shape of values of both shapes, as far as they agree.
     fn and(mut self, other: Self) -> Self {
-        if self.types.is_empty() {
-            self.types = other.types;
-        } else if !other.types.is_empty() {
-            let both: BTreeSet<String> = self.types.intersection(&other.types).cloned().collect();
-            if !both.is_empty() {
-                self.types = both;
-            }
+        if self.types.overlaps(other.types) {
+            self.types = self.types.both(other.types);
         }
         for (name, theirs) in other.members {
             let both = match self.members.remove(&name) {
@@ -110,20 +98,20 @@ impl Shape {
 
     /// Leaves out what none of its types can have.
     fn tidy(mut self) -> Self {
-        if !self.may_be("object") {
+        if !self.may_be(Types::OBJECT) {
             self.members.clear();
             self.required.clear();
             self.others = None;
         }
-        if !self.may_be("array") {
+        if !self.may_be(Types::ARRAY) {
             self.elements = None;
         }
-        self.format = self.format.take().filter(|_| self.may_be("string"));
+        self.format = self.format.take().filter(|_| self.may_be(Types::STRING));
         self
     }
 
-    fn may_be(&self, name: &str) -> bool {
-        self.types.is_empty() || self.types.contains(name)
+    fn may_be(&self, types: Types) -> bool {
+        self.types.overlaps(types)
     }
 
     /// The schema that states it: every location with named members forbids others, and bounds are as
@@ -131,13 +119,13 @@ impl Shape {
     /// (flow-protocol.md, 3.3, rows 22 and 25).
     pub fn closed(&self) -> Value {
         let mut schema = Map::new();
-        match self.types.len() {
-            0 if self.members.is_empty() => return json!({}),
-            0 => {}
-            1 => drop(schema.insert("type".to_owned(), json!(self.types.first()))),
-            _ => drop(schema.insert("type".to_owned(), json!(self.types))),
+        let states_types = self.types != Types::ANY;
+        if states_types {
+            schema.insert("type".to_owned(), self.types.to_keyword());
+        } else if self.members.is_empty() {
+            return json!({});
         }
-        if self.types.contains("string") {
+        if states_types && self.may_be(Types::STRING) {
             match &self.format {
                 Some(format) => drop(schema.insert("format".to_owned(), json!(format))),
                 None => {
@@ -145,10 +133,10 @@ impl Shape {
                 }
             }
         }
-        if self.types.contains("integer") || self.types.contains("number") {
+        if states_types && self.may_be(Types::NUMBER) {
             schema.extend([("minimum".to_owned(), json!(1)), ("maximum".to_owned(), json!(1))]);
         }
-        if self.may_be("object") && self.has_members() {
+        if self.may_be(Types::OBJECT) && self.has_members() {
             let members: Map<String, Value> =
                 self.members.iter().map(|(name, shape)| (name.clone(), shape.closed())).collect();
             schema.insert("properties".to_owned(), Value::Object(members));
@@ -158,10 +146,10 @@ impl Shape {
             if !required.is_empty() {
                 schema.insert("required".to_owned(), json!(required));
             }
-        } else if let Some(others) = self.others.as_ref().filter(|_| self.may_be("object")) {
+        } else if let Some(others) = self.others.as_ref().filter(|_| self.may_be(Types::OBJECT)) {
             schema.insert("additionalProperties".to_owned(), others.closed());
         }
-        if let Some(elements) = self.elements.as_ref().filter(|_| self.may_be("array")) {
+        if let Some(elements) = self.elements.as_ref().filter(|_| self.may_be(Types::ARRAY)) {
             schema.insert("items".to_owned(), elements.closed());
         }
         Value::Object(schema)
@@ -169,11 +157,12 @@ impl Shape {
 }
 
 fn read(root: &Value, schema: &Value, depth: usize) -> Shape {
-    let Some(keywords) = schema.as_object().filter(|_| depth < DEPTH) else { return Shape::default() };
+    if !schema.is_object() || depth >= DEPTH {
+        return Shape::default();
+    }
     let inner = |schema: &Value| read(root, schema, depth + 1);
-    let target = schema["$ref"].as_str().and_then(|reference| refs::target(root, reference));
-    let mut shape = own(keywords, &inner);
-    if let Some(target) = target {
+    let mut shape = own(schema, &inner);
+    if let Some(target) = refs::referenced(root, schema) {
         shape = shape.and(inner(target));
     }
     for part in list(&schema["allOf"]) {
@@ -189,35 +178,27 @@ fn read(root: &Value, schema: &Value, depth: usize) -> Shape {
 }
 
 /// What a schema says itself, without the schemas that it refers to.
-fn own(keywords: &Map<String, Value>, inner: &impl Fn(&Value) -> Shape) -> Shape {
-    let of = |name: &str| keywords.get(name).unwrap_or(&Value::Null);
-    let members: BTreeMap<String, Shape> = of("properties")
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, schema)| (name.clone(), inner(schema)))
-        .collect();
-    let patterns = of("patternProperties").as_object().into_iter().flatten().map(|(_, schema)| schema);
-    let others = Some(of("additionalProperties")).filter(|others| others.is_object());
+fn own(schema: &Value, inner: &impl Fn(&Value) -> Shape) -> Shape {
+    let named = |keyword: &str| schema[keyword].as_object().into_iter().flatten();
+    let members: BTreeMap<String, Shape> =
+        named("properties").map(|(name, schema)| (name.clone(), inner(schema))).collect();
+    let patterns = named("patternProperties").map(|(_, schema)| schema);
+    let others = schema.get("additionalProperties").filter(|others| others.is_object());
     let others = patterns.chain(others).map(inner).reduce(|one, other| one.or(&other));
-    let elements = of("items").as_object().map(|_| inner(of("items")));
-    let mut types: BTreeSet<String> = match of("type") {
-        Value::String(name) => BTreeSet::from([name.clone()]),
-        names => list(names).filter_map(|name| name.as_str().map(str::to_owned)).collect(),
-    };
-    if types.is_empty() {
-        types =
-            list(of("enum")).chain(keywords.get("const")).map(|value| type_name(value).to_owned()).collect();
+    let elements = schema.get("items").filter(|items| items.is_object()).map(inner);
+    let mut types = Types::of_keyword(&schema["type"]);
+    if types == Types::ANY {
+        let values = list(&schema["enum"]).chain(schema.get("const"));
+        types = Types::of_values(values).unwrap_or(Types::ANY);
     }
-    if types.is_empty() && (!members.is_empty() || others.is_some()) {
-        types.insert("object".to_owned());
+    if types == Types::ANY && (!members.is_empty() || others.is_some()) {
+        types = Types::OBJECT;
     }
-    // A number that the source declares whole is one.
-    if (of("airbyte_type") == "integer" || *of("multipleOf") == json!(1)) && types.remove("number") {
-        types.insert("integer".to_owned());
+    if types != Types::ANY && is_declared_whole(schema) {
+        types = types.without(Types::FRACTION);
     }
-    let required = list(of("required")).filter_map(|name| name.as_str().map(str::to_owned)).collect();
-    let format = of("format").as_str().filter(|format| FORMATS.contains(format)).map(str::to_owned);
+    let required = list(&schema["required"]).filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let format = schema["format"].as_str().filter(|format| FORMATS.contains(format)).map(str::to_owned);
     Shape { types, members, required, others: others.map(Box::new), elements: elements.map(Box::new), format }
 }
 
@@ -277,6 +258,20 @@ mod tests {
         assert_eq!(closed(both)["required"], json!(["y"]));
         let circle = json!({"properties": {"child": {"$ref": "#"}}});
         assert!(closed(circle).to_string().len() < 10_000);
+    }
+
+    #[test]
+    fn only_types_that_there_are_are_stated() {
+        let schema = json!({"properties": {
+            "odd": {"type": "text"}, "either": {"type": ["string", "any"]}, "listed": {"type": "text", "enum": [1]},
+            "both": {"type": ["integer", "number"]}, "whole": {"type": "number", "multipleOf": 1.0},
+        }});
+        let bounded = |name: &str| json!({"type": name, "minimum": 1, "maximum": 1});
+        let members = json!({
+            "odd": {}, "either": {}, "listed": bounded("integer"), "both": bounded("number"),
+            "whole": bounded("integer"),
+        });
+        assert_eq!(closed(schema)["properties"], members);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::harness::{Connector, Run, airbyte, binding, open, singer};
 use crate::messages::{RECORD, SPEC};
 
 fn with_schema(mut binding: Value) -> Value {
-    binding["collection"]["writeSchema"]["x-source-schema"] = json!({"type": "object", "properties": {"id": {"type": "integer"}, "at": {"type": ["null", "string"]}}});
+    binding["collection"]["writeSchema"]["x-source-schema"] = json!({"type": "object", "properties": {"id": {"type": "integer"}, "at": {"type": ["null", "string"]}, "odd": {"type": "text"}}});
     binding
 }
 
@@ -28,6 +28,7 @@ fn a_session_begins_with_a_closed_schema_of_each_stream() {
         schema["properties"]["at"],
         json!({"type": ["null", "string"], "minLength": 1, "maxLength": 1})
     );
+    assert_eq!(schema["properties"]["odd"], json!({}), "Flow takes no type that is none");
     assert_eq!(schema["properties"]["_meta"]["required"], json!(["uuid", "row_id", "op"]));
     assert_eq!(run.responses[2], json!({"checkpoint": {"state": {"updated": {}, "mergePatch": true}}}));
     assert!(run.responses[3].get("captured").is_some(), "{:?}", run.responses[3]);

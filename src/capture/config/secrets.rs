@@ -161,8 +161,7 @@ fn branches<'a>(root: &'a Value, schemas: &[&'a Value]) -> Vec<&'a Value> {
         for keyword in ["oneOf", "anyOf", "allOf", "if", "then", "else"] {
             open.extend(schema.get(keyword).into_iter().flat_map(one_or_list));
         }
-        let reference = schema.get("$ref").and_then(Value::as_str);
-        open.extend(reference.and_then(|reference| refs::target(root, reference)));
+        open.extend(refs::referenced(root, schema));
     }
     all
 }

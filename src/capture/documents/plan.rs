@@ -221,8 +221,7 @@ impl<'a> Compiler<'a> {
                 continue;
             }
             found.push((schema, alternative));
-            let target = schema["$ref"].as_str().and_then(|reference| refs::target(self.root, reference));
-            open.extend(target.map(|target| (target, alternative)));
+            open.extend(refs::referenced(self.root, schema).map(|target| (target, alternative)));
             open.extend(list(&schema["allOf"]).map(|branch| (branch, alternative)));
             for alternatives in ["anyOf", "oneOf"] {
                 open.extend(list(&schema[alternatives]).map(|branch| (branch, true)));

@@ -4,7 +4,7 @@
 use tokio::sync::watch;
 
 use crate::failure::{Code, Failure};
-use crate::flow::writer::OutputClosed;
+use crate::flow::writer::WriteError;
 
 /// Why to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,9 +80,13 @@ pub fn stopped(why: Stop) -> Failure {
     }
 }
 
-/// The failure of writing to nobody.
-pub fn closed(_: OutputClosed) -> Failure {
-    stopped(Stop::OutputClosed)
+/// The failure of output that nobody reads, or that cannot be written.
+pub fn closed(error: WriteError) -> Failure {
+    match error {
+        WriteError::Closed => stopped(Stop::OutputClosed),
+        WriteError::Failed(error) => Failure::new(Code::PIPES, format!("stdout cannot be written: {error}")),
+        WriteError::Response(error) => Failure::new(Code::BUG, error.to_string()),
+    }
 }
 
 #[cfg(test)]

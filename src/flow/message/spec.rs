@@ -49,7 +49,7 @@ pub struct CaptureSpec {
     #[serde(alias = "interval_seconds", skip_serializing_if = "is_zero")]
     pub interval_seconds: u32,
     /// Collections to which bindings point by index; where it is not empty it wins over inline ones
-    /// (flow-protocol.md, section 2.5). No tag is published for it yet, so protobuf leaves it out.
+    /// (flow-protocol.md, section 2.5). No tag is published for it yet; this one stands in.
     #[prost(message, repeated, tag = "900")]
     #[serde(alias = "linked_collections", skip_serializing_if = "Vec::is_empty")]
     pub linked_collections: Vec<CollectionSpec>,

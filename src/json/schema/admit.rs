@@ -1,6 +1,6 @@
 //! Lets documents have a member that a closed schema does not know.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -31,7 +31,7 @@ fn is_closed(members: &Map<String, Value>) -> bool {
 
 /// Pointers to the schemas that apply to the whole document.
 fn places(root: &Value) -> Vec<String> {
-    let mut pointers = std::collections::HashMap::new();
+    let mut pointers = HashMap::new();
     walk::each(root, &mut |pointer, schema| {
         pointers.insert(std::ptr::from_ref(schema), pointer.to_owned());
     });
@@ -42,8 +42,7 @@ fn places(root: &Value) -> Vec<String> {
         }
         if let Value::Object(members) = schema {
             open.extend(walk::in_place(members));
-            let reference = members.get("$ref").and_then(Value::as_str);
-            open.extend(reference.and_then(|reference| refs::target(root, reference)));
+            open.extend(refs::referenced(root, schema));
         }
     }
     seen.into_iter().filter_map(|schema| pointers.remove(&schema)).collect()

@@ -33,9 +33,7 @@ pub fn add(schema: &mut Value) {
 
 fn inlined(root: &Value, branch: &Value) -> Value {
     let alone = branch.as_object().is_some_and(|members| members.len() == 1);
-    let target =
-        branch["$ref"].as_str().filter(|_| alone).and_then(|reference| refs::target(root, reference));
-    target.unwrap_or(branch).clone()
+    refs::referenced(root, branch).filter(|_| alone).unwrap_or(branch).clone()
 }
 
 /// The first property that has one value in every branch, in each another one.
@@ -52,9 +50,9 @@ fn common(branches: &[Value]) -> Option<String> {
     first.keys().find(differs).cloned()
 }
 
-/// The one value that a property may have.
-fn only_value(property: &Value) -> Option<&Value> {
-    property.get("const").or_else(|| match property["enum"].as_array()?.as_slice() {
+/// The one value that a schema takes, by a `const` or an `enum` of one; `None` where it is not said so.
+pub fn only_value(schema: &Value) -> Option<&Value> {
+    schema.get("const").or_else(|| match schema["enum"].as_array()?.as_slice() {
         [only] => Some(only),
         _ => None,
     })

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::walk;
@@ -12,13 +13,18 @@ use super::walk;
 /// Where schemas are put that were elsewhere.
 const MOVED: &str = "ref";
 
+/// What the `$ref` of a schema points to in the same document; `None` where that is nothing, or there is none.
+pub fn referenced<'a>(root: &'a Value, schema: &Value) -> Option<&'a Value> {
+    target(root, schema.get("$ref")?.as_str()?)
+}
+
 /// What a reference into the same document points to; `None` where that is nothing.
 pub fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     let fragment = reference.strip_prefix('#')?;
     if fragment.is_empty() {
         return Some(root);
     }
-    root.pointer(&percent_decoded(fragment)?)
+    root.pointer(&percent_decode_str(fragment).decode_utf8().ok()?)
 }
 
 /// The base type of one of Airbyte's well-known types (airbyte-protocol.md, 7.2).
@@ -181,21 +187,6 @@ fn is_plain(reference: &str) -> bool {
         && reference[1..]
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '$' | '_' | '-' | '.'))
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = code.filter(|_| first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -8,45 +8,76 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::refs;
-use crate::json::type_name::type_name;
 
 /// A set of JSON types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Types(u8);
 
-/// The types, whole numbers apart from fractions, with their bits.
-const NAMES: [(&str, u8); 7] = [
-    ("array", 1),
-    ("boolean", 1 << 1),
-    ("integer", 1 << 2),
-    ("null", 1 << 3),
-    ("object", 1 << 4),
-    ("string", 1 << 5),
-    ("number", 1 << 6 | 1 << 2),
+/// The types by name, sorted.
+const NAMES: [(&str, Types); 7] = [
+    ("array", Types::ARRAY),
+    ("boolean", Types::BOOLEAN),
+    ("integer", Types::INTEGER),
+    ("null", Types::NULL),
+    ("number", Types::NUMBER),
+    ("object", Types::OBJECT),
+    ("string", Types::STRING),
 ];
 
 impl Types {
+    /// Arrays.
+    pub const ARRAY: Types = Types(1);
+    /// Booleans.
+    pub const BOOLEAN: Types = Types(1 << 1);
+    /// Whole numbers.
+    pub const INTEGER: Types = Types(1 << 2);
+    /// Null.
+    pub const NULL: Types = Types(1 << 3);
+    /// Objects.
+    pub const OBJECT: Types = Types(1 << 4);
+    /// Strings.
+    pub const STRING: Types = Types(1 << 5);
+    /// Numbers that may have a fraction.
+    pub const FRACTION: Types = Types(1 << 6);
+    /// All numbers.
+    pub const NUMBER: Types = Types::FRACTION.union(Types::INTEGER);
     /// Every type: the schema says nothing.
     pub const ANY: Types = Types(0x7f);
     /// No type: the location cannot exist.
     pub const NONE: Types = Types(0);
-    /// Numbers that may have a fraction.
-    pub const FRACTION: Types = Types(1 << 6);
-    /// Null.
-    pub const NULL: Types = Types(1 << 3);
-    /// Whole numbers.
-    pub const INTEGER: Types = Types(1 << 2);
     /// Whole numbers, booleans and strings: what Flow takes as a key (flow-protocol.md, 3.7).
-    pub const KEY: Types = Types(1 << 1 | 1 << 2 | 1 << 5);
+    pub const KEY: Types = Types::BOOLEAN.union(Types::INTEGER).union(Types::STRING);
 
     /// The type of this name.
     pub fn named(name: &str) -> Option<Types> {
-        NAMES.iter().find(|(known, _)| *known == name).map(|(_, bits)| Types(*bits))
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, types)| *types)
     }
 
-    /// The type of a value.
+    /// The narrowest type of a value: a number that is written whole is an integer.
     pub fn of_value(value: &Value) -> Types {
-        Types::named(type_name(value)).unwrap_or(Types::ANY)
+        match value {
+            Value::Null => Types::NULL,
+            Value::Bool(_) => Types::BOOLEAN,
+            Value::Number(number) if number.is_f64() => Types::NUMBER,
+            Value::Number(_) => Types::INTEGER,
+            Value::String(_) => Types::STRING,
+            Value::Array(_) => Types::ARRAY,
+            Value::Object(_) => Types::OBJECT,
+        }
+    }
+
+    /// The types that all of these values have together; `None` where there are no values.
+    pub fn of_values<'a>(values: impl IntoIterator<Item = &'a Value>) -> Option<Types> {
+        values.into_iter().map(Types::of_value).reduce(Types::union)
+    }
+
+    /// Whether a value is of one of these types; `5.0` is a whole number too.
+    pub fn take(self, value: &Value) -> bool {
+        match value.as_f64() {
+            Some(number) if number.fract() == 0.0 => self.overlaps(Types::INTEGER),
+            Some(_) => self.overlaps(Types::FRACTION),
+            None => self.overlaps(Types::of_value(value)),
+        }
     }
 
     /// What a `type` keyword says. One that names something else than a type says nothing.
@@ -70,7 +101,7 @@ impl Types {
 
     /// Types that are in either.
     #[must_use]
-    pub fn union(self, other: Types) -> Types {
+    pub const fn union(self, other: Types) -> Types {
         Types(self.0 | other.0)
     }
 
@@ -88,17 +119,12 @@ impl Types {
     /// The names of the types, sorted.
     pub fn names(self) -> Vec<&'static str> {
         let fractions = self.overlaps(Types::FRACTION);
-        let mut names: Vec<_> = NAMES
-            .iter()
-            .filter(|(name, bits)| match *name {
-                "number" => fractions,
-                "integer" => !fractions && self.0 & bits != 0,
-                _ => self.0 & bits != 0,
-            })
-            .map(|(name, _)| *name)
-            .collect();
-        names.sort_unstable();
-        names
+        let named = |name: &str, types: Types| match name {
+            "number" => fractions,
+            "integer" => !fractions && self.overlaps(types),
+            _ => self.overlaps(types),
+        };
+        NAMES.iter().filter(|(name, types)| named(name, *types)).map(|(name, _)| *name).collect()
     }
 
     /// As the value of a `type` keyword: one name, or a list.
@@ -107,6 +133,13 @@ impl Types {
             [name] => Value::from(*name),
             names => names.iter().copied().map(Value::from).collect(),
         }
+    }
+}
+
+impl Default for Types {
+    /// Every type.
+    fn default() -> Self {
+        Types::ANY
     }
 }
 
@@ -174,17 +207,17 @@ fn own_types(schema: &Value) -> Types {
         types = types.union(Types::NULL);
     }
     if let Value::Array(values) = &schema["enum"] {
-        let listed = values.iter().map(Types::of_value).reduce(Types::union);
-        types = types.both(listed.unwrap_or(Types::ANY));
+        types = types.both(Types::of_values(values).unwrap_or(Types::ANY));
     }
     if let Some(value) = schema.get("const") {
         types = types.both(Types::of_value(value));
     }
-    // A number that the source declares whole is one.
-    if schema["airbyte_type"] == "integer" || schema["multipleOf"].as_f64() == Some(1.0) {
-        types = types.without(Types::FRACTION);
-    }
-    types
+    if is_declared_whole(schema) { types.without(Types::FRACTION) } else { types }
+}
+
+/// Whether a source declares that what the schema calls a number is always whole.
+pub fn is_declared_whole(schema: &Value) -> bool {
+    schema["airbyte_type"] == "integer" || schema["multipleOf"].as_f64() == Some(1.0)
 }
 
 /// The schema that a schema itself has for a member.
@@ -192,11 +225,10 @@ fn member<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
     if let Some(own) = schema["properties"].get(name) {
         return Some(own);
     }
-    let patterns = schema["patternProperties"].as_object().into_iter().flatten();
+    let mut patterns = schema["patternProperties"].as_object().into_iter().flatten();
     let matching = patterns
-        .filter(|(pattern, _)| regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(name)))
-        .map(|(_, below)| below)
-        .next();
+        .find(|(pattern, _)| regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(name)))
+        .map(|(_, below)| below);
     matching.or_else(|| schema.get("additionalProperties").filter(|below| below.is_object()))
 }
 
