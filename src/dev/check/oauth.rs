@@ -10,7 +10,7 @@ use super::subject::Subject;
 use crate::capture::protocol::UpstreamSpec;
 use crate::flow::message::OAuth2;
 use crate::json::schema::types;
-use crate::oauth::template;
+use crate::oauth::{spec, template};
 
 /// How deep examples of a config go.
 const DEEPEST: usize = 6;
