@@ -50,6 +50,9 @@ pub const JAVA_HOME: &str = "JAVA_HOME";
 /// How many heaps glibc keeps; set for upstream in a container with a limit, where it is not set.
 pub const MALLOC_ARENA_MAX: &str = "MALLOC_ARENA_MAX";
 
+/// Where temporary files are; the warden gets it.
+pub const TMPDIR: &str = "TMPDIR";
+
 /// Whether a variable is set at all.
 pub fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some()

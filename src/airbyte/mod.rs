@@ -105,12 +105,14 @@ impl UpstreamProtocol for Airbyte {
         let mut arguments = vec![
             "read".into(),
             "--config".into(),
-            Argument::File("config.json"),
+            Argument::File(PrivateFile::CONFIG),
             "--catalog".into(),
             Argument::File("catalog.json"),
         ];
-        let mut files =
-            vec![config_file(config), file("catalog.json", serde_json::to_vec(&catalog).unwrap_or_default())];
+        let mut files = vec![
+            PrivateFile::config(config),
+            file("catalog.json", serde_json::to_vec(&catalog).unwrap_or_default()),
+        ];
         if let Some(state) = state_file::join(state, streams, self.state_format)? {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(file("state.json", state));
@@ -195,10 +197,6 @@ fn routes(streams: &[BoundStream]) -> Vec<Route> {
         }
     }
     routes
-}
-
-fn config_file(config: &Value) -> PrivateFile {
-    file("config.json", config.to_string().into_bytes())
 }
 
 fn file(name: &'static str, content: Vec<u8>) -> PrivateFile {

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{catalog, config_file, message};
+use super::{catalog, message};
 use crate::capture::config::rotation::Rotation;
 use crate::capture::event::{Answer, ErrorReport, Event, LineError};
 use crate::capture::input::glued;
 use crate::capture::processes::supervisor::{Ended, Operation, Upstream};
-use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, UpstreamSpec};
+use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, PrivateFile, UpstreamSpec};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
 use crate::log::{self, Level};
@@ -73,8 +73,8 @@ async fn ask(
 ) -> Result<(Heard, Ended), Failure> {
     let mut invocation = Invocation { arguments: vec![operation.name().into()], ..Invocation::default() };
     if let Some(config) = config {
-        invocation.arguments.extend(["--config".into(), Argument::File("config.json")]);
-        invocation.files.push(config_file(config));
+        invocation.arguments.extend(["--config".into(), Argument::File(PrivateFile::CONFIG)]);
+        invocation.files.push(PrivateFile::config(config));
     }
     let mut heard = Heard::default();
     let ended = upstream

@@ -143,6 +143,16 @@ pub struct PrivateFile {
     pub content: Vec<u8>,
 }
 
+impl PrivateFile {
+    /// The name of upstream's config. A file of this name is watched, since upstream may renew it.
+    pub const CONFIG: &'static str = "config.json";
+
+    /// Upstream's config.
+    pub fn config(config: &Value) -> Self {
+        Self { name: Self::CONFIG, content: config.to_string().into_bytes() }
+    }
+}
+
 /// An argument of upstream's command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Argument {

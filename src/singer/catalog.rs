@@ -48,8 +48,8 @@ impl Discovery {
 
 async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
     let invocation = Invocation {
-        arguments: vec!["--config".into(), Argument::File("config.json"), "--discover".into()],
-        files: vec![PrivateFile { name: "config.json", content: config.to_string().into_bytes() }],
+        arguments: vec!["--config".into(), Argument::File(PrivateFile::CONFIG), "--discover".into()],
+        files: vec![PrivateFile::config(config)],
         ..Invocation::default()
     };
     let mut answer = Answer::default();

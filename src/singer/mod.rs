@@ -113,12 +113,12 @@ impl UpstreamProtocol for Singer {
         let catalog = selection::catalog(streams, discovered)?;
         let mut arguments = vec![
             "--config".into(),
-            Argument::File("config.json"),
+            Argument::File(PrivateFile::CONFIG),
             self.flag.get().into(),
             Argument::File("catalog.json"),
         ];
         let mut files = vec![
-            PrivateFile { name: "config.json", content: config.to_string().into_bytes() },
+            PrivateFile::config(config),
             PrivateFile { name: "catalog.json", content: serde_json::to_vec(&catalog).unwrap_or_default() },
         ];
         log_based::warn(config, streams, discovered);
