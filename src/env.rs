@@ -51,6 +51,9 @@ pub const JAVA_HOME: &str = "JAVA_HOME";
 /// How many heaps glibc keeps; set for upstream in a container with a limit, where it is not set.
 pub const MALLOC_ARENA_MAX: &str = "MALLOC_ARENA_MAX";
 
+/// Where temporary files are; the warden gets it.
+pub const TMPDIR: &str = "TMPDIR";
+
 /// airbyte-to-flow's: with `per_stream`, the connector of a folder in its layout gets its state as a
 /// list of STREAM messages.
 pub const ATF_STATE_FORMAT: &str = "AIRBYTE_TO_FLOW_STATE_FORMAT";

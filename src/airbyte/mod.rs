@@ -112,12 +112,11 @@ impl UpstreamProtocol for Airbyte {
         let mut arguments = vec![
             "read".into(),
             "--config".into(),
-            Argument::File("config.json"),
+            Argument::File(PrivateFile::CONFIG),
             "--catalog".into(),
             Argument::File("catalog.json"),
         ];
-        let mut files =
-            vec![PrivateFile::json("config.json", config), PrivateFile::json("catalog.json", &catalog)];
+        let mut files = vec![PrivateFile::config(config), PrivateFile::json("catalog.json", &catalog)];
         if let Some(content) = state_file::join(state, streams, self.state_format)? {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(PrivateFile { name: "state.json", content });

@@ -73,8 +73,8 @@ async fn ask(
 ) -> Result<(Heard, Ended), Failure> {
     let mut invocation = Invocation { arguments: vec![operation.name().into()], ..Invocation::default() };
     if let Some(config) = config {
-        invocation.arguments.extend(["--config".into(), Argument::File("config.json")]);
-        invocation.files.push(PrivateFile::json("config.json", config));
+        invocation.arguments.extend(["--config".into(), Argument::File(PrivateFile::CONFIG)]);
+        invocation.files.push(PrivateFile::config(config));
     }
     let mut heard = Heard::default();
     let ended = upstream

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::collections::bindings::{self, BoundBinding};
 use super::collections::meta;
 use super::collections::shards;
-use super::config::upstream::skips_interval;
+use super::config::shape::skips_interval;
 use super::processes::shutdown::{closed, stopped};
 use super::protocol::UpstreamProtocol;
 use super::read::interval::{self, Rested, rest};

@@ -155,6 +155,14 @@ pub struct PrivateFile {
 }
 
 impl PrivateFile {
+    /// The name of upstream's config. A file of this name is watched, since upstream may renew it.
+    pub const CONFIG: &'static str = "config.json";
+
+    /// Upstream's config.
+    pub fn config(config: &Value) -> Self {
+        Self::json(Self::CONFIG, config)
+    }
+
     /// A file that holds this as JSON.
     pub fn json(name: &'static str, content: &impl Serialize) -> Self {
         // What is written has text for names, so that it can always be.

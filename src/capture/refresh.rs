@@ -83,8 +83,13 @@ impl Refreshes {
             let upstream = state.upstream(position).filter(|_| binding.resource.full_refresh);
             let says = upstream.map(|upstream| protocol.refresh_state(stream, upstream));
             let mode = mode(binding, whole && says != Some(RefreshState::Partial));
-            let resumes = says.is_some_and(|says| resumes(says, mode, position, binding, state));
-            let kept = kept(state.refresh(position))?;
+            let resumes = says.is_some_and(|says| resumes(says, mode, binding));
+            if !resumes && matches!(says, Some(RefreshState::Marker | RefreshState::Position { .. })) {
+                // Handed back, it would have upstream read nothing, or not from the beginning.
+                state.forget_upstream(position);
+            }
+            let kept = kept(state.refresh(position))
+                .map_err(|failure| failure.with("stream", binding.resource.id.to_string()))?;
             let meta = definition.document.meta;
             all.push(Rows::begin(binding, mode, resumes, state.row_id(position), kept, meta));
         }
@@ -183,6 +188,7 @@ impl Refreshes {
             let gone_out = self.settle(stream, writer);
             let rows = &mut self.streams[stream];
             rows.mode = Mode::Count;
+            rows.reach = rows.reach();
             rows.blocks = None;
             state.set_row_id(stream, rows.next);
             return gone_out;
@@ -227,7 +233,9 @@ impl Refreshes {
             Mode::Incremental | Mode::Count | Mode::Truncate => 0..0,
         };
         rows.from = rows.next;
-        rows.reach = rows.next;
+        if !matches!(rows.mode, Mode::Incremental | Mode::Count) {
+            rows.reach = rows.next;
+        }
         let complete = std::mem::take(&mut rows.begun);
         Finished { settled, gone, binding: rows.binding, complete }
     }
@@ -256,8 +264,8 @@ impl Rows {
     ) -> Self {
         // Of states that are older than this mode, the row id tells how far rows may reach.
         let reach = match &kept.blocks {
-            Some(blocks) => blocks.iter().map(Block::rows).sum(),
-            None => kept.reach.unwrap_or(row_id),
+            Some(blocks) => blocks::rows(blocks),
+            None => kept.reach.unwrap_or_default().max(row_id),
         };
         let from = match mode {
             Mode::Incremental | Mode::Count => row_id,
@@ -288,7 +296,10 @@ impl Rows {
 
     fn save(&mut self, position: usize, state: &mut CaptureState) {
         let kept = match self.mode {
-            Mode::Incremental | Mode::Count => return,
+            // What another mode kept is not true any more, but for how far its rows may reach.
+            Mode::Incremental | Mode::Count if self.reach > state.row_id(position) => {
+                Kept { reach: Some(self.reach), ..Kept::default() }
+            }
             Mode::Snapshot => match self.blocks.as_mut().and_then(Blocks::save) {
                 Some(blocks) => Kept { blocks: Some(blocks), ..Kept::default() },
                 None => return,
@@ -297,7 +308,9 @@ impl Rows {
                 Kept { from: Some(self.from), reach: Some(self.reach()), ..Kept::default() }
             }
             Mode::Truncate if self.begun => Kept { begun: true, ..Kept::default() },
-            Mode::Append | Mode::Truncate => return state.set_refresh(position, None),
+            Mode::Incremental | Mode::Count | Mode::Append | Mode::Truncate => {
+                return state.set_refresh(position, None);
+            }
         };
         // Numbers, booleans and text are always JSON.
         state.set_refresh(position, serde_json::value::to_raw_value(&kept).ok());

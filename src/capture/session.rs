@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::config::rotation::Schemas;
 use super::config::schema;
 use super::config::secrets;
-use super::config::upstream::{Way, to_upstream};
+use super::config::shape::{Way, to_upstream};
 use super::processes::shutdown::{closed, stopped};
 use super::processes::supervisor::Upstream;
 use super::protocol::{UpstreamProtocol, UpstreamSpec};
@@ -109,7 +110,7 @@ impl<P: UpstreamProtocol> Session<P> {
         let resource = self.protocol.resource_spec();
         let spec = Spec {
             protocol: PROTOCOL_VERSION,
-            config_schema_json: schema::adapt_spec(&consent.config_schema).to_string().into_bytes(),
+            config_schema_json: schema::for_flow(&consent.config_schema).to_string().into_bytes(),
             resource_config_schema_json: resource.schema.to_string().into_bytes(),
             documentation_url: documentation,
             oauth2: consent.message,
@@ -159,11 +160,11 @@ impl<P: UpstreamProtocol> Session<P> {
         let seen = &consent.config_schema;
         secrets::hide(seen, &config);
         let upstream = self.spec.as_ref().and_then(UpstreamSpec::config_schema);
-        let upstream = upstream.as_ref();
         let way = Way { consent: consent.moves.clone(), moves: self.definition.config.map.0.clone() };
-        let mapped = to_upstream(config.clone(), seen, upstream, &way)?;
-        secrets::hide(upstream.unwrap_or(&Value::Null), &mapped);
-        self.upstream.rotation.begin(&config, mapped, way, schema::adapt_spec(seen));
+        let mapped = to_upstream(config.clone(), seen, upstream.as_ref(), &way)?;
+        let schemas = Schemas { flow: schema::for_flow(seen), upstream: upstream.unwrap_or_default() };
+        secrets::hide(&schemas.upstream, &mapped);
+        self.upstream.rotation.begin(&config, mapped, way, schemas);
         Ok(self.upstream.rotation.newest())
     }
 }

@@ -5,21 +5,20 @@
 //! survives in a newer one, and nulls inside are kept, which they are not in objects
 //! (flow-protocol.md, 3.2; docs/state.md). Checkpoints are merge patches that name what changed and
 //! nothing else, so shards of one capture do not overwrite each other. States in other layouts are
-//! for `takeover`. `binding` is the part of one binding, `kept` the form of what upstream wrote.
+//! for `takeover`. `binding` is the part of one binding, `kept` the form of what upstream wrote,
+//! `sharing` what differs where several read, and `acknowledged` tells upstream what is durable.
 
 pub mod acknowledged;
-mod apart;
 mod binding;
 mod kept;
 pub mod sharing;
 pub(super) mod takeover;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub(super) use self::apart::shared_member;
 use self::binding::{BindingState, StoredBinding};
 use self::kept::{close, first, push_key, push_wrapped};
 use self::takeover::Foreign;
@@ -31,13 +30,13 @@ use crate::failure::{Code, Failure};
 pub struct CaptureState {
     shared: Option<Box<RawValue>>,
     shared_changed: bool,
-    pub(super) bindings: Vec<BindingState>,
+    bindings: Vec<BindingState>,
     /// Upstream's states under keys that no binding has now, for states that end theirs.
     absent: Vec<(String, Box<RawValue>)>,
     /// Keys among them whose state ended since the last patch.
     ended: Vec<String>,
     /// A state in another layout, until it is taken over.
-    pub(super) foreign: Option<Foreign>,
+    foreign: Option<Foreign>,
     /// Members of an older layout, as they stand in the text, that the next patch removes.
     removed: Vec<String>,
 }
@@ -52,18 +51,33 @@ struct Stored<'a> {
     shared: Option<Vec<&'a RawValue>>,
 }
 
+/// A state by its layout.
+enum Layout<'a> {
+    Ours(Stored<'a>),
+    Foreign(Foreign),
+}
+
+impl<'a> Layout<'a> {
+    /// Reads a whole state; no text at all is an empty one of ours.
+    fn of(json: &'a [u8]) -> Result<Self, Failure> {
+        let json = if json.is_empty() { b"null" } else { json };
+        let whole: &RawValue = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
+        if let Some(foreign) = takeover::foreign(whole) {
+            return Ok(Self::Foreign(foreign));
+        }
+        let stored: Option<Stored<'_>> =
+            serde_json::from_str(whole.get()).map_err(|error| unreadable(&error))?;
+        Ok(Self::Ours(stored.unwrap_or_default()))
+    }
+}
+
 impl CaptureState {
     /// Reads the state that Open brings, for bindings with these state keys. Entries of other keys
     /// stay with Flow: they are of other shards, or of bindings that may come back.
     pub fn open(json: &[u8], state_keys: &[String]) -> Result<Self, Failure> {
-        let json = if json.is_empty() { b"null" } else { json };
-        let whole: &RawValue = serde_json::from_slice(json).map_err(|error| unreadable(&error))?;
-        let foreign = takeover::foreign(whole);
-        let stored: Stored<'_> = match foreign {
-            None if whole.get().starts_with('{') => {
-                serde_json::from_str(whole.get()).map_err(|error| unreadable(&error))?
-            }
-            _ => Stored::default(),
+        let (stored, foreign) = match Layout::of(json)? {
+            Layout::Ours(stored) => (stored, None),
+            Layout::Foreign(foreign) => (Stored::default(), Some(foreign)),
         };
         let mut known = stored.bindings.unwrap_or_default();
         let mut state = Self { foreign, ..Self::default() };
@@ -158,7 +172,7 @@ impl CaptureState {
             Unnamed::Drop => |_| true,
             Unnamed::DropWhole(drops) => drops,
         };
-        let named: std::collections::HashSet<usize> = named.iter().map(|&(binding, _)| binding).collect();
+        let named: HashSet<usize> = named.iter().map(|&(binding, _)| binding).collect();
         for binding in 0..self.bindings.len() {
             let dropped = self.upstream(binding).is_some_and(drops);
             if dropped && !named.contains(&binding) {
@@ -177,7 +191,7 @@ impl CaptureState {
     }
 
     /// Removes members of an older layout, given as they stand in the text, with the next patch.
-    pub(super) fn remove(&mut self, members: Vec<String>) {
+    fn remove(&mut self, members: Vec<String>) {
         // A member of that name is ours now: it is emptied instead.
         self.shared_changed |= members.iter().any(|name| name == "\"shared\"");
         self.removed = members.into_iter().filter(|name| name != "\"shared\"").collect();
@@ -221,7 +235,7 @@ impl CaptureState {
     }
 }
 
-pub(super) fn unreadable(error: &serde_json::Error) -> Failure {
+fn unreadable(error: &serde_json::Error) -> Failure {
     Failure::new(
         Code::STATE_UNREADABLE,
         format!(

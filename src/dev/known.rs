@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::airbyte::Airbyte;
 use crate::capture::config::secrets;
-use crate::capture::config::upstream::{Way, to_upstream_unchecked};
+use crate::capture::config::shape::{Way, to_upstream_unchecked};
 use crate::capture::processes::shutdown::Shutdown;
 use crate::capture::protocol::{UpstreamProtocol, UpstreamSpec};
 use crate::failure::Failure;

@@ -47,8 +47,8 @@ impl Discovery {
 
 async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
     let invocation = Invocation {
-        arguments: vec!["--config".into(), Argument::File("config.json"), "--discover".into()],
-        files: vec![PrivateFile::json("config.json", config)],
+        arguments: vec!["--config".into(), Argument::File(PrivateFile::CONFIG), "--discover".into()],
+        files: vec![PrivateFile::config(config)],
         ..Invocation::default()
     };
     let mut answer = Answer::default();

@@ -120,12 +120,11 @@ impl UpstreamProtocol for Singer {
         let catalog = selection::catalog(streams, discovered)?;
         let mut arguments = vec![
             "--config".into(),
-            Argument::File("config.json"),
+            Argument::File(PrivateFile::CONFIG),
             self.flag.get().into(),
             Argument::File("catalog.json"),
         ];
-        let mut files =
-            vec![PrivateFile::json("config.json", config), PrivateFile::json("catalog.json", &catalog)];
+        let mut files = vec![PrivateFile::config(config), PrivateFile::json("catalog.json", &catalog)];
         log_based::warn(config, streams, discovered);
         let rewritten = match self.state_file_acks {
             StateFileAcks::On => true,

@@ -187,6 +187,34 @@ fn a_state_of_an_older_shim_becomes_a_snapshot() {
 }
 
 #[test]
+fn rows_of_another_mode_meanwhile_go_with_the_next_snapshot() {
+    let mut capture = snapshots();
+    capture.session(&records(&["a", "b"])).succeeded();
+    let incremental = json!({"stream": "users", "syncMode": "incremental"});
+    capture.bindings = vec![binding(incremental, &["users"], &["/_meta/row_id"])];
+    capture.session(&records(&["a", "b"])).succeeded();
+    capture.holds(&["a", "b", "a", "b"]);
+    capture.bindings = vec![by_place("users")];
+    capture.session(&records(&["a", "b"])).succeeded();
+    capture.holds(&["a", "b"]);
+}
+
+#[test]
+fn rows_that_another_mode_wrote_over_are_not_taken_for_those_of_a_failed_snapshot() {
+    let [a, b] = ["a", "b"].map(|text| text.repeat(1 << 20));
+    let mut capture = Capture::new("read: {checkpointEvery: {documents: 1}}", &[by_place("users")]);
+    capture.session(&(records(&[&a, &b]) + "#! exit 1\n"));
+    capture.holds(&[&a, &b]);
+    let incremental = json!({"stream": "users", "syncMode": "incremental"});
+    capture.bindings = vec![binding(incremental, &["users"], &["/_meta/row_id"])];
+    capture.session(&records(&["x"])).succeeded();
+    capture.holds(&["x", &b]);
+    capture.bindings = vec![by_place("users")];
+    capture.session(&records(&[&a])).succeeded();
+    capture.holds(&[&a]);
+}
+
+#[test]
 fn a_keyed_refresh_goes_on_counting() {
     let mut capture = Capture::new("", &[by_key("users")]);
     capture.session(&records(&["a", "b"])).succeeded();

@@ -101,6 +101,29 @@ fn a_recorded_renewal_is_encrypted_and_stored() {
 }
 
 #[test]
+fn what_is_renewed_where_only_one_of_the_schemas_marks_it_is_masked() {
+    let spec = json!({"type": "SPEC", "spec": {"connectionSpecification": {"type": "object", "properties": {
+        "code": {"type": "string"}, "pin": {"type": "string", "airbyte_secret": true},
+    }}}});
+    let yaml = "
+protocol: airbyte
+command: [flow-shim, replay, FOLDER]
+config:
+  schemaPatch:
+    properties: {code: null, pin: null, login: {type: object, properties: {code: {type: string, secret: true}}}}
+  map: {/code: /login/code, /pin: /login/pin}
+";
+    let config = json!({"code": "renewed-code-1", "pin": "renewed-pin-1"});
+    let control = json!({"type": "CONTROL", "control": {"type": "CONNECTOR_CONFIG", "emitted_at": 1, "connectorConfig": {"config": config}}});
+    let log = |text: &str| json!({"type": "LOG", "log": {"level": "INFO", "message": text}});
+    let read = format!("{control}\n{}\n{}\n", log("code: renewed-code-1"), log("pin: renewed-pin-1"));
+    let connector = Connector::shim(yaml, &[("read.jsonl", &read), ("spec.jsonl", &format!("{spec}\n"))]);
+    let config = json!({"login": {"code": "code-of-old", "pin": "pin-of-old"}});
+    let run = connector.run(&[open(config, &[airbyte("users", "incremental")], json!({}))]).succeeded();
+    assert!(run.logged(None, "code: ****") && run.logged(None, "pin: ****"), "{:?}", run.logs);
+}
+
+#[test]
 fn a_token_of_a_check_is_what_discover_gets_and_stored_also_when_that_fails() {
     let (url, bodies) = service();
     let config = json!({"auth": {"refresh_token": "token-of-check-0"}, "fails": true});

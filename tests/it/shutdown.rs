@@ -13,10 +13,14 @@ use crate::messages::SPEC;
 /// Longer than anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A capture whose upstream is `script`; it prints its process id as the first record's id.
+/// A capture whose upstream is `script`, which may print `record NUMBER`; its process id is the first
+/// record's id.
 fn started(script: &str) -> (Child, Pid, impl BufRead) {
     let script = format!(
-        "case \"$1\" in spec) printf '%s' '{}'; exit 0;; esac\necho \"{{\\\"type\\\":\\\"RECORD\\\",\\\"record\\\":{{\\\"stream\\\":\\\"users\\\",\\\"data\\\":{{\\\"id\\\":$$}}}}}}\"\n{script}",
+        r#"case "$1" in spec) printf '%s' '{}'; exit 0;; esac
+record() {{ echo "{{\"type\":\"RECORD\",\"record\":{{\"stream\":\"users\",\"data\":{{\"id\":$1}}}}}}"; }}
+record $$
+{script}"#,
         SPEC.trim()
     );
     let connector = Connector::new(&["run", "--protocol", "airbyte", "--", "sh", "-c", &script, "upstream"]);
@@ -80,6 +84,28 @@ fn a_second_signal_does_not_wait() {
     kill_process(pid(&child), Signal::INT).expect("signalled");
     assert_eq!(code(&mut child), 130);
     assert!(gone(upstream));
+}
+
+#[test]
+fn a_signal_that_asks_for_no_stop_reaches_upstream_and_not_the_warden() {
+    let (mut child, upstream, mut output) = started("trap 'record 1' USR1; while :; do sleep 0.05; done");
+    let warden = warden_of(&child).expect("a warden");
+    kill_process(pid(&child), Signal::USR1).expect("signalled");
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a record");
+    assert!(line.contains(r#""id":1"#), "{line}");
+    assert_eq!(warden_of(&child), Some(warden));
+    kill_process(pid(&child), Signal::TERM).expect("signalled");
+    code(&mut child);
+    assert!(gone(upstream));
+}
+
+/// The command line of its warden; a zombie has none.
+fn warden_of(child: &Child) -> Option<String> {
+    let name = format!("warden {}-", child.id());
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let lines = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
+    lines.map(|line| line.replace('\0', " ")).find(|line| line.contains(&name))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The bindings of a capture, read once: which stream, which collection, which state key.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::Value;
@@ -87,11 +88,11 @@ pub(crate) fn wrong(index: u32, why: &str) -> Failure {
 }
 
 /// In the linked form bindings point into a table of collections (flow-protocol.md, 2.5).
-fn collection<'a>(capture: &'a CaptureSpec, binding: &'a Binding) -> std::borrow::Cow<'a, CollectionSpec> {
+fn collection<'a>(capture: &'a CaptureSpec, binding: &'a Binding) -> Cow<'a, CollectionSpec> {
     let linked = capture.linked_collections.get(binding.collection_index as usize);
     match linked.or(binding.collection.as_ref()) {
-        Some(collection) => std::borrow::Cow::Borrowed(collection),
-        None => std::borrow::Cow::Owned(CollectionSpec::default()),
+        Some(collection) => Cow::Borrowed(collection),
+        None => Cow::Owned(CollectionSpec::default()),
     }
 }
 

@@ -11,22 +11,29 @@ use crate::json::schema::types::{self, Types};
 /// The key of streams that have none of their own.
 pub(crate) const FALLBACK: &str = "/_meta/row_id";
 
+/// Whether it is the place of a row alone that tells rows with this key apart.
+pub(crate) fn is_by_place(key: &[String]) -> bool {
+    key == [FALLBACK]
+}
+
 /// The columns of a key; none where rows have to be counted.
 #[derive(Debug, Default)]
 pub(super) struct Key {
     /// Paths of member names, each with the types that its values may have.
-    pub(crate) columns: Vec<(Vec<String>, Types)>,
+    pub(super) columns: Vec<(Vec<String>, Types)>,
     /// Why the source's own key is not used.
-    pub(crate) warning: Option<String>,
+    pub(super) warning: Option<String>,
 }
 
 /// The shim's key where it gives one, as pointers; else the source's.
 pub(super) fn choose(schema: &Value, source: &[Vec<String>], shim: Option<&[String]>) -> Key {
     if let Some(pointers) = shim {
-        let columns = pointers.iter().map(|step| {
-            let path = pointer::to_path(step).unwrap_or_else(|| vec![step.clone()]);
-            let types =
-                if step == FALLBACK { Types::INTEGER } else { types_of(schema, &path).unwrap_or(Types::KEY) };
+        let columns = pointers.iter().map(|column| {
+            let path = pointer::to_path(column).unwrap_or_else(|| vec![column.clone()]);
+            let types = match column.as_str() {
+                FALLBACK => Types::INTEGER,
+                _ => types_of(schema, &path).unwrap_or(Types::KEY),
+            };
             (path, types)
         });
         return Key { columns: columns.collect(), warning: None };

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::key;
 use crate::json::shape::Shape;
 use crate::shim::schema::DocumentMeta;
 
 /// Whether documents hold what a collection's key needs; the error says what to do.
 pub(crate) fn serves(key: &[String], meta: DocumentMeta) -> Result<(), String> {
     let lacks = |pointer: &&String| match pointer.as_str() {
-        "/_meta/row_id" => meta == DocumentMeta::None,
+        key::FALLBACK => meta == DocumentMeta::None,
         "/_meta/op" => meta != DocumentMeta::Full,
         _ => false,
     };
@@ -21,7 +22,29 @@ pub(crate) fn serves(key: &[String], meta: DocumentMeta) -> Result<(), String> {
     }
 }
 
-/// The shape of `_meta` in documents, with the member that Flow adds, beside what records bring of
+/// The schema of `_meta` in a collection's write schema; `None` where documents have none of ours. Its
+/// members are required of new collections; older documents may lack them.
+pub(super) fn schema(with: DocumentMeta, required: bool) -> Option<Value> {
+    let op = (
+        "op",
+        json!({"enum": ["c", "u", "d"], "type": "string", "description": "c: created, u: updated, d: deleted"}),
+    );
+    let row_id =
+        ("row_id", json!({"type": "integer", "description": "counts the rows of this stream, from 0"}));
+    let members = match with {
+        DocumentMeta::Full => vec![op, row_id],
+        DocumentMeta::RowId => vec![row_id],
+        DocumentMeta::None => return None,
+    };
+    let mut schema = json!({"type": "object"});
+    if required {
+        schema["required"] = members.iter().map(|(name, _)| *name).collect();
+    }
+    schema["properties"] = members.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+    Some(schema)
+}
+
+/// The shape of `_meta` in sourced schemas: with the member that Flow adds, beside what records bring of
 /// their own (flow-protocol.md, 3.3, row 26).
 pub(super) fn shape(own: Option<&Value>, meta: DocumentMeta) -> Value {
     let mut shape = own.map(Shape::of).unwrap_or_default().closed();

@@ -1,4 +1,5 @@
-//! What Flow keeps of each stream: the bindings of a capture, and the schema and key of a collection.
+//! Flow's side of each stream: the bindings of a capture, which of them a shard reads, and what is
+//! published of a collection, its schema and key.
 
 pub(super) mod bindings;
 pub(super) mod key;

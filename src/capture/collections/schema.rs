@@ -8,6 +8,7 @@
 use serde_json::{Value, json};
 
 use super::key::{self, Key};
+use super::meta;
 use crate::capture::protocol::DiscoveredStream;
 use crate::json::packed::Packed;
 use crate::json::schema::adapt;
@@ -118,7 +119,7 @@ impl Carried {
 /// Constrains `_meta`, and what a person wrote in a patch: that is meant to hold.
 fn inferred(how: &Publishing<'_>) -> Value {
     let mut base = json!({"type": "object"});
-    if let Some(meta) = meta(how.meta, true) {
+    if let Some(meta) = meta::schema(how.meta, true) {
         base["required"] = json!(["_meta"]);
         base["properties"] = json!({ "_meta": meta });
     }
@@ -144,7 +145,7 @@ fn adapted(source: &Value, with: DocumentMeta) -> Value {
     }
     schema["type"] = json!("object");
     admit(&mut schema, "_meta");
-    if let Some(meta) = meta(with, false) {
+    if let Some(meta) = meta::schema(with, false) {
         match schema.get_mut("properties").and_then(Value::as_object_mut) {
             Some(properties) => _ = properties.insert("_meta".to_owned(), meta),
             None => schema["properties"] = json!({ "_meta": meta }),
@@ -154,25 +155,6 @@ fn adapted(source: &Value, with: DocumentMeta) -> Value {
         }
     }
     schema
-}
-
-/// The schema of `_meta`. It is required of new collections; older documents may lack it.
-fn meta(with: DocumentMeta, required: bool) -> Option<Value> {
-    let op = json!({"enum": ["c", "u", "d"], "type": "string", "description": "c: created, u: updated, d: deleted"});
-    let row_id = json!({"type": "integer", "description": "counts the rows of this stream, from 0"});
-    let mut meta = match with {
-        DocumentMeta::Full => {
-            json!({"type": "object", "required": ["op", "row_id"], "properties": {"op": op, "row_id": row_id}})
-        }
-        DocumentMeta::RowId => {
-            json!({"type": "object", "required": ["row_id"], "properties": {"row_id": row_id}})
-        }
-        DocumentMeta::None => return None,
-    };
-    if let Some(meta) = meta.as_object_mut().filter(|_| !required) {
-        meta.shift_remove("required");
-    }
-    Some(meta)
 }
 
 /// A document that says that its row is gone deletes it downstream (flow-protocol.md, 3.8).

@@ -7,8 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::bindings::BoundBinding;
 use crate::capture::protocol::{StoredState, UpstreamProtocol};
-use crate::capture::state::shared_member;
-use crate::capture::state::sharing::Sharing;
+use crate::capture::state::sharing::{Sharing, shared_member};
 use crate::failure::Failure;
 use crate::flow::message::RangeSpec;
 

@@ -13,12 +13,21 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::secrets;
-use super::upstream::Way;
+use super::shape::Way;
 use crate::log;
 
 /// Has a config encrypted: a body of JSON in, the service's answer out. It may take a while, so it
 /// runs on a thread of its own; the error says why it failed, without a word of the config.
 pub type Encrypt = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+
+/// The schemas of a config, each of which marks secrets.
+#[derive(Debug, Default)]
+pub struct Schemas {
+    /// As Flow knows it, of the config that people see.
+    pub flow: Value,
+    /// Upstream's own, of the config that it gets; null where it has none.
+    pub upstream: Value,
+}
 
 /// What becomes of changed configs. Clones share it.
 #[derive(Clone, Default)]
@@ -29,8 +38,7 @@ pub struct Rotation {
 
 #[derive(Default)]
 struct Configs {
-    /// The config schema as Flow knows it.
-    schema: Value,
+    schemas: Schemas,
     /// The config as Flow gave it.
     given: Value,
     /// The user's config with all changes.
@@ -57,11 +65,11 @@ impl Rotation {
         Self { encrypt, configs: Arc::default() }
     }
 
-    /// Takes a config that Flow gave, as the user knows it and as upstream gets it, with the schema
-    /// that Flow has of it. Changes that were made to this very config in this process are kept.
-    pub fn begin(&self, user: &Value, upstream: Value, way: Way, schema: Value) {
+    /// Takes a config that Flow gave, as the user knows it and as upstream gets it. Changes that were
+    /// made to this very config in this process are kept.
+    pub fn begin(&self, user: &Value, upstream: Value, way: Way, schemas: Schemas) {
         let mut configs = self.lock();
-        configs.schema = schema;
+        configs.schemas = schemas;
         if configs.given != *user || configs.upstream.is_null() {
             configs.given = user.clone();
             configs.user = user.clone();
@@ -110,14 +118,14 @@ impl Rotation {
     /// Keeps a config's secrets out of the log; nothing else becomes of it.
     pub fn hide(&self, config: &[u8]) {
         if let Ok(config) = serde_json::from_slice(config) {
-            secrets::hide(&self.lock().schema, &config);
+            self.lock().hide(&config);
         }
     }
 
     /// Merges a change into the configs; what is to be encrypted, or `None` where nothing changed.
     fn merge(&self, new: &Value) -> Option<String> {
         let mut configs = self.lock();
-        secrets::hide(&configs.schema, new);
+        configs.hide(new);
         let Configs { user, upstream, way, .. } = &mut *configs;
         let before = way.back(upstream, user);
         apply(upstream, &change(upstream, new)?);
@@ -128,7 +136,7 @@ impl Rotation {
         if let Value::Object(user) = &mut configs.user {
             user.shift_remove("sops");
         }
-        Some(sorted(&json!({"config": configs.user, "schema": configs.schema})).to_string())
+        Some(sorted(&json!({"config": configs.user, "schema": configs.schemas.flow})).to_string())
     }
 
     fn publish(&self, encrypt: &Encrypt, body: &str) {
@@ -146,8 +154,8 @@ impl Rotation {
             return Err("the encryption service answered a config without `sops`".to_owned());
         }
         let configs = self.lock();
-        let plain = secrets::marked(&configs.schema, &configs.user);
-        if secrets::marked(&configs.schema, &config).is_disjoint(&plain) {
+        let plain = secrets::marked(&configs.schemas.flow, &configs.user);
+        if secrets::marked(&configs.schemas.flow, &config).is_disjoint(&plain) {
             Ok(config)
         } else {
             Err("the encryption service left a secret in plain text".to_owned())
@@ -165,6 +173,15 @@ impl Rotation {
 
     fn lock(&self) -> MutexGuard<'_, Configs> {
         self.configs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Configs {
+    /// Keeps the secrets of a config of upstream's out of the log. Each schema may mark some that the
+    /// other does not.
+    fn hide(&self, new: &Value) {
+        secrets::hide(&self.schemas.upstream, new);
+        secrets::hide(&self.schemas.flow, &self.way.back(new, &self.user));
     }
 }
 
@@ -231,7 +248,8 @@ mod tests {
         });
         let rotation = Rotation::new(Some(encrypt));
         let given = json!({"z": {"token": "old-one", "kept": 1}, "a": [1]});
-        rotation.begin(&given, given.clone(), Way::default(), json!({"type": "object"}));
+        let schemas = Schemas { flow: json!({"type": "object"}), ..Schemas::default() };
+        rotation.begin(&given, given.clone(), Way::default(), schemas);
         let new = br#"{"z": {"token": "new-one"}, "extra": null}"#;
         assert!(rotation.changed(new).await);
         assert!(rotation.changed(new).await);
@@ -239,9 +257,9 @@ mod tests {
         let expected = r#"{"config":{"a":[1],"extra":null,"z":{"kept":1,"token":"new-one"}},"schema":{"type":"object"}}"#;
         assert_eq!(*bodies.lock().expect("unpoisoned"), [expected]);
         assert_eq!(rotation.newest(), json!({"z": {"token": "new-one", "kept": 1}, "a": [1], "extra": null}));
-        rotation.begin(&given, given.clone(), Way::default(), json!({}));
+        rotation.begin(&given, given.clone(), Way::default(), Schemas::default());
         assert_eq!(rotation.newest()["z"]["token"], "new-one", "the same config again keeps the change");
-        rotation.begin(&json!({"b": 1}), json!({"b": 1}), Way::default(), json!({}));
+        rotation.begin(&json!({"b": 1}), json!({"b": 1}), Way::default(), Schemas::default());
         assert_eq!(rotation.newest(), json!({"b": 1}));
     }
 
@@ -249,8 +267,9 @@ mod tests {
     fn an_answer_with_a_secret_in_it_is_refused() {
         let rotation = Rotation::default();
         let config = json!({"password": "hunter2", "user": "hunter2"});
-        let schema = json!({"properties": {"password": {"secret": true}}});
-        rotation.begin(&config, config.clone(), Way::default(), schema);
+        let flow = json!({"properties": {"password": {"secret": true}}});
+        let schemas = Schemas { flow, ..Schemas::default() };
+        rotation.begin(&config, config.clone(), Way::default(), schemas);
         assert!(rotation.encrypted(r#"{"password": "hunter2", "sops": {}}"#).is_err());
         assert!(rotation.encrypted(r#"{"password_sops": "ENC", "user": "hunter2", "sops": {}}"#).is_ok());
         assert!(rotation.encrypted(r#"{"password_sops": "ENC"}"#).is_err());

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::json::schema::refs;
@@ -45,8 +46,6 @@ const HARMLESS_ENDS: &[&str] = &[
     "_strategy",
     "_count",
 ];
-/// Schemas refer to each other at most so deep.
-const DEEPEST: usize = 40;
 
 /// Whether a member of this name holds a secret when it holds text.
 pub fn tells_secret(name: &str) -> bool {
@@ -69,7 +68,7 @@ pub fn secrets(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
 /// Only those that the schema marks.
 pub(super) fn marked(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
     let mut found = Found { root: schema, secrets: BTreeSet::new() };
-    found.marked(&[schema], config, "", 0);
+    found.marked(&[schema], config, "");
     found.secrets
 }
 
@@ -81,7 +80,7 @@ struct Found<'a> {
 impl Found<'_> {
     /// Walks a value beside the schemas that may describe it. Which branch of a `oneOf` applies is
     /// not asked: too much is masked rather than too little.
-    fn marked(&mut self, schemas: &[&Value], value: &Value, name: &str, depth: usize) {
+    fn marked(&mut self, schemas: &[&Value], value: &Value, name: &str) {
         let schemas = branches(self.root, schemas);
         if schemas.iter().any(|schema| is_marked(schema)) {
             let constant = schemas.iter().any(|schema| schema.get("const") == Some(value));
@@ -90,22 +89,19 @@ impl Found<'_> {
             }
             return;
         }
-        if depth > DEEPEST {
-            return;
-        }
         match value {
             Value::Object(members) => {
                 for (name, member) in members {
                     let of_member: Vec<&Value> =
                         schemas.iter().flat_map(|schema| member_schemas(schema, name)).collect();
-                    self.marked(&of_member, member, name, depth + 1);
+                    self.marked(&of_member, member, name);
                 }
             }
             Value::Array(items) => {
                 let of_item: Vec<&Value> =
                     schemas.iter().filter_map(|schema| schema.get("items")).flat_map(one_or_list).collect();
                 for item in items {
-                    self.marked(&of_item, item, name, depth + 1);
+                    self.marked(&of_item, item, name);
                 }
             }
             _ => {}
@@ -123,6 +119,10 @@ impl Found<'_> {
                 }
                 if let Some(password) = password_in_url(text) {
                     self.add("password", password);
+                    // Drivers print it as it is meant, not as a URL has to write it.
+                    if let Ok(meant) = percent_decode_str(password).decode_utf8() {
+                        self.add("password", &meant);
+                    }
                 }
             }
             _ => {}
@@ -246,5 +246,17 @@ mod tests {
         let config = json!({"url": "postgres://me:hunter22@host/db", "x": {"credentials_json": key_file}});
         let found = values(&Value::Null, &config);
         assert_eq!(found, [key_file.as_str(), "hunter22", "-----BEGIN\nabc"]);
+        let config = json!({"url": "postgres://me:hunter%4022@host/db"});
+        assert_eq!(values(&Value::Null, &config), ["hunter%4022", "hunter@22"]);
+    }
+
+    #[test]
+    fn a_marked_secret_is_found_at_any_depth() {
+        let schema = json!({"properties": {"pin": {"secret": true}, "below": {"$ref": "#"}}});
+        let mut config = json!({"pin": "0-pin"});
+        for _ in 0..60 {
+            config = json!({"below": config});
+        }
+        assert_eq!(values(&schema, &config), ["0-pin"]);
     }
 }

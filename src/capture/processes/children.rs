@@ -1,10 +1,9 @@
 //! Our children, also those that we adopted: what upstream orphaned is reaped here, as PID 1 of a
-//! container must do; signals that ask for no stop are passed on.
+//! container must do; signals that ask for no stop are passed on to it.
 //!
 //! tokio reaps the processes that it started, each by its id. Those are known here, so that they are
 //! left to it; every other child that has exited was adopted.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +16,17 @@ use super::process::processes;
 /// Exits that come close together are looked after together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// The processes whose exit somebody awaits by their id.
-static AWAITED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// The children whose exit somebody awaits by their id.
+static AWAITED: Mutex<Vec<(Pid, Whose)>> = Mutex::new(Vec::new());
+
+/// Who a child of ours is, which leads a process group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Upstream's: its group gets the signals that are passed on.
+    Upstream,
+    /// One of our own, which they would kill.
+    Ours,
+}
 
 /// Starts to reap what upstream orphans, and to pass signals on.
 pub(super) fn care() -> Vec<JoinHandle<()>> {
@@ -34,21 +42,21 @@ pub(super) fn care() -> Vec<JoinHandle<()>> {
 }
 
 /// From here on, this child's exit is somebody else's to await.
-pub(crate) fn await_exit_of(child: Pid) {
-    awaited().insert(child.as_raw_nonzero().get());
+pub(super) fn await_exit_of(child: Pid, whose: Whose) {
+    awaited().push((child, whose));
 }
 
 /// Nobody awaits this child any more.
-pub(crate) fn forget(child: Pid) {
-    awaited().remove(&child.as_raw_nonzero().get());
+pub(super) fn forget(child: Pid) {
+    awaited().retain(|(id, _)| *id != child);
 }
 
 /// Whether somebody awaits this child, so that its id still is its own.
-pub(crate) fn is_awaited(child: Pid) -> bool {
-    awaited().contains(&child.as_raw_nonzero().get())
+pub(super) fn is_awaited(child: Pid) -> bool {
+    awaited().iter().any(|(id, _)| *id == child)
 }
 
-fn awaited() -> MutexGuard<'static, BTreeSet<i32>> {
+fn awaited() -> MutexGuard<'static, Vec<(Pid, Whose)>> {
     AWAITED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -70,9 +78,9 @@ async fn reap_orphans() {
 async fn pass_on(kind: SignalKind, passed: Signal) {
     let Ok(mut signals) = signal(kind) else { return };
     while signals.recv().await.is_some() {
-        for group in awaited().iter().filter_map(|&id| Pid::from_raw(id)) {
+        for (group, _) in awaited().iter().filter(|(_, whose)| *whose == Whose::Upstream) {
             // A group that is gone needs no signal.
-            let _ = kill_process_group(group, passed);
+            let _ = kill_process_group(*group, passed);
         }
     }
 }

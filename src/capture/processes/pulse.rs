@@ -1,4 +1,5 @@
-//! Upstream's signs of life: when the last one came, and which it was.
+//! Upstream's signs of life: when the last one came, and which it was; and until when its streams wait
+//! for their quota.
 //!
 //! Silence counts only while we read. When Flow is slow, we are, and a full pipe is not upstream's
 //! fault.

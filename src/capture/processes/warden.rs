@@ -3,8 +3,8 @@
 //!
 //! The kernel kills upstream's own process with us (`supervisor`), but not what that one has
 //! started. The warden holds the reading end of a pipe whose other end only we hold, so the pipe's
-//! end is our end, whatever caused it. It sits in a process group of its own, with no environment
-//! and no open file, and finds upstream's processes by the mark in their environment: one that
+//! end is our end, whatever caused it. It sits in a process group of its own, with no open file and no
+//! environment but the temporary folder's place, and finds upstream's processes by the mark in their environment: one that
 //! clears its environment, leaves its parents and outlives us is beyond it. PID 1 of a container
 //! needs none: the kernel ends the container with it.
 
@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
+use super::children::{self, Whose};
 use super::process::{Process, processes};
-use super::{children, mark, workdir};
+use super::{mark, workdir};
+use crate::env;
 
 /// Our own program, even where its file was replaced.
 const OURSELVES: &str = "/proc/self/exe";
@@ -37,16 +39,22 @@ pub(super) fn ensure() {
     if warden.is_some() || getpid() == Pid::INIT {
         return;
     }
-    let mut command = Command::new(OURSELVES);
-    command.arg0("flow-shim").args(["warden", mark::session()]).env_clear().current_dir("/");
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    match command.spawn() {
+    match command().spawn() {
         Ok(child) => {
-            children::await_exit_of(Pid::from_child(&child));
+            children::await_exit_of(Pid::from_child(&child), Whose::Ours);
             *warden = Some(child);
         }
         Err(error) => tracing::debug!("no warden can be started: {error}"),
     }
+}
+
+fn command() -> Command {
+    let mut command = Command::new(OURSELVES);
+    command.arg0("flow-shim").args(["warden", mark::session()]).current_dir("/");
+    // Nothing that marks it as a process of a run, and the place where private folders may be.
+    command.env_clear().env(env::TMPDIR, std::env::temp_dir());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command
 }
 
 /// Ends the warden: there is nothing left to be cleared away.
@@ -77,5 +85,19 @@ pub fn watch(session: &str) {
             return;
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn it_knows_the_temporary_folder_and_nothing_else() {
+        let command = command();
+        let variables: Vec<_> = command.get_envs().collect();
+        assert_eq!(variables, [(OsStr::new(env::TMPDIR), Some(std::env::temp_dir().as_os_str()))]);
     }
 }

@@ -34,7 +34,10 @@ pub struct Workdir {
 impl Workdir {
     /// Makes a folder and writes the files into it.
     pub fn new(files: &[PrivateFile]) -> Result<Self, Failure> {
-        let made = Self::make().and_then(|made| made.map_or_else(Self::make, |made| Ok(Some(made))));
+        let made = match Self::make() {
+            Ok(None) => Self::make(),
+            made => made,
+        };
         let workdir = made
             .and_then(|made| made.ok_or_else(|| std::io::Error::other("it was removed at once")))
             .map_err(|error| failed("a private folder cannot be made", &error))?;

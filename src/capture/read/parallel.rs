@@ -140,13 +140,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
                 }
             }
             // A stream that was read without a word of its state has none to share.
-            company.form.send_if_modified(|form| {
-                let unknown = *form == Form::Unknown;
-                if unknown {
-                    *form = Form::Apart;
-                }
-                unknown
-            });
+            Form::not_shared(&company.form);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What the collection of a snapshot holds, block by block, and what a refresh changes of it.
 //!
 //! A snapshot's row ids count its rows, so rows at the same place have the same key. Its rows are cut
-//! into blocks of at most [`BLOCK`] bytes, and a digest of each block is kept. While a refresh reads
-//! what may be a block that the collection has already, its documents are held back: where the
-//! digests agree they are dropped, else they go out. Memory is bounded by one block. Block ends are
-//! taken over from the refresh before, so a change in one block leaves the others comparable.
+//! into blocks, each of which ends once it has [`BLOCK`] bytes, and a digest of each is kept. While a
+//! refresh reads what may be a block that the collection has already, its documents are held back:
+//! where the digests agree they are dropped, else they go out. Memory is bounded by one block. Block
+//! ends are taken over from the refresh before, so a change in one block leaves the others comparable.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
@@ -13,7 +13,8 @@ use xxhash_rust::xxh3::Xxh3;
 const BLOCK: usize = 1024 * 1024;
 /// What a row counts beside its bytes: its document is longer by about this.
 const ROW: usize = 96;
-/// Beyond this many blocks (16 GiB) rows are no longer compared: the state must stay small.
+/// Rows beyond this many blocks (16 GiB) are one block, whose rows are not compared: the state must
+/// stay small.
 const MOST: usize = 16 * 1024;
 /// Changes with the way in which digests are made.
 const SEED: u64 = 1;
@@ -36,18 +37,13 @@ enum Written {
 
 impl Block {
     /// Rows of which nothing is known.
-    pub(super) fn unknown(rows: u64) -> Self {
+    fn unknown(rows: u64) -> Self {
         Self { rows, digest: None }
     }
 
     /// Rows of which nothing is known, if there are any.
     pub(super) fn some_unknown(rows: u64) -> Vec<Self> {
         if rows > 0 { vec![Self::unknown(rows)] } else { Vec::new() }
-    }
-
-    /// How many rows.
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
     }
 }
 
@@ -175,34 +171,21 @@ impl Blocks {
     /// Writes down that this block is now what the collection holds at this place.
     fn replace(&mut self, block: Block) {
         self.changed = true;
-        let mut left = block.rows;
-        let mut end = self.at;
-        while let Some(covered) = self.all.get_mut(end).filter(|_| left > 0) {
-            if covered.rows > left {
-                *covered = Block::unknown(covered.rows - left);
-                break;
-            }
-            left -= covered.rows;
-            end += 1;
-        }
-        if self.at == self.all.len() && self.at >= MOST {
-            match self.all.last_mut() {
-                Some(last) if last.digest.is_none() => last.rows += block.rows,
-                _ => self.all.push(Block::unknown(block.rows)),
-            }
-            self.at = self.all.len();
-        } else {
-            self.all.splice(self.at..end, [block]);
-            self.at += 1;
+        let beyond = self.at >= MOST;
+        cover(&mut self.all, self.at, if beyond { Block::unknown(block.rows) } else { block });
+        let before = self.at.checked_sub(1).filter(|&before| beyond && self.all[before].digest.is_none());
+        match before {
+            // Beyond the most, all is one block.
+            Some(before) => self.all[before].rows += self.all.remove(self.at).rows,
+            None => self.at += 1,
         }
     }
 
     /// How many rows the collection may hold.
     pub(super) fn reach(&self) -> u64 {
-        let settled: u64 = self.all[..self.at].iter().map(|block| block.rows).sum();
+        let (settled, before) = self.all.split_at(self.at);
         let running = if self.holds { 0 } else { self.rows };
-        let before: u64 = self.all[self.at..].iter().map(|block| block.rows).sum();
-        settled + running.max(before)
+        rows(settled) + running.max(rows(before))
     }
 
     /// Ends the refresh: what lies beyond it is gone. The running block must be settled.
@@ -222,26 +205,34 @@ impl Blocks {
         self.changed = running;
         let mut blocks = self.all.clone();
         if running {
-            let reach = self.reach();
-            blocks.truncate(self.at);
-            let settled: u64 = blocks.iter().map(|block| block.rows).sum();
-            let mut left = self.rows;
-            blocks.push(Block::unknown(self.rows));
-            for block in &self.all[self.at..] {
-                if left >= block.rows {
-                    left -= block.rows;
-                } else {
-                    blocks.push(if left > 0 { Block::unknown(block.rows - left) } else { *block });
-                    left = 0;
-                }
-            }
-            debug_assert_eq!(blocks.iter().map(|block| block.rows).sum::<u64>(), reach.max(settled));
+            cover(&mut blocks, self.at, Block::unknown(self.rows));
         }
+        debug_assert_eq!(rows(&blocks), self.reach(), "no row is forgotten");
         if blocks.len() > 2 * MOST {
-            blocks = vec![Block::unknown(blocks.iter().map(|block| block.rows).sum())];
+            blocks = vec![Block::unknown(rows(&blocks))];
         }
         Some(blocks)
     }
+}
+
+/// How many rows these blocks have.
+pub(super) fn rows(blocks: &[Block]) -> u64 {
+    blocks.iter().map(|block| block.rows).sum()
+}
+
+/// Puts a block in the place of those whose rows it has. What it leaves of the last one is unknown.
+fn cover(all: &mut Vec<Block>, at: usize, block: Block) {
+    let mut left = block.rows;
+    let mut end = at;
+    while let Some(covered) = all.get_mut(end).filter(|_| left > 0) {
+        if covered.rows > left {
+            *covered = Block::unknown(covered.rows - left);
+            break;
+        }
+        left -= covered.rows;
+        end += 1;
+    }
+    all.splice(at..end, [block]);
 }
 
 #[cfg(test)]
@@ -360,5 +351,25 @@ mod tests {
         }
         let kept = many.save().expect("blocks");
         assert_eq!((kept.len(), many.reach()), (MOST + 1, 2 * MOST as u64));
+    }
+
+    #[test]
+    fn what_is_beyond_the_most_blocks_does_not_cost_the_comparison_of_those_before() {
+        let many = 3 * MOST;
+        let mut kept = Vec::new();
+        for refresh in 0..4 {
+            let mut blocks = Blocks::new(kept, 0, 0);
+            let mut gone_out = 0;
+            for _ in 0..many {
+                let held = blocks.holds;
+                blocks.take(b"x");
+                gone_out += if held { blocks.settle(|_| ()) } else { blocks.settle(|_| ()) + 1 };
+            }
+            blocks.finish();
+            let expected = if refresh == 0 { many } else { many - MOST };
+            assert_eq!(gone_out, expected as u64, "refresh {refresh}");
+            kept = blocks.save().expect("rows that are not compared are written each time");
+            assert_eq!((kept.len(), blocks.reach()), (MOST + 1, many as u64), "refresh {refresh}");
+        }
     }
 }

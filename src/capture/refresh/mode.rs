@@ -3,7 +3,6 @@
 use crate::capture::collections::bindings::BoundBinding;
 use crate::capture::collections::key;
 use crate::capture::protocol::RefreshState;
-use crate::capture::state::CaptureState;
 use crate::shim::streams::Refresh;
 
 /// What happens to the rows of a binding.
@@ -27,7 +26,7 @@ pub(super) fn mode(binding: &BoundBinding, whole: bool) -> Mode {
         return Mode::Incremental;
     }
     let id = &binding.resource.id;
-    let by_place = binding.key == [key::FALLBACK];
+    let by_place = key::is_by_place(&binding.key);
     match binding.different.refresh {
         Some(Refresh::Truncate) => Mode::Truncate,
         Some(Refresh::Append) if by_place => Mode::Append,
@@ -46,22 +45,10 @@ pub(super) fn mode(binding: &BoundBinding, whole: bool) -> Mode {
     }
 }
 
-/// Whether upstream, whose state says this, goes on inside a refresh. Where it does not, it must not get
-/// a state that says so.
-pub(super) fn resumes(
-    says: RefreshState,
-    mode: Mode,
-    position: usize,
-    binding: &BoundBinding,
-    state: &mut CaptureState,
-) -> bool {
-    let by_place = binding.key == [key::FALLBACK] && mode != Mode::Count;
+/// Whether upstream, whose state says this, goes on inside a refresh, behind the rows that it sent before.
+pub(super) fn resumes(says: RefreshState, mode: Mode, binding: &BoundBinding) -> bool {
     match says {
-        RefreshState::Ended | RefreshState::Partial => false,
-        RefreshState::Position { exact } if exact || !by_place => true,
-        RefreshState::Position { .. } | RefreshState::Marker => {
-            state.forget_upstream(position);
-            false
-        }
+        RefreshState::Position { exact } => exact || mode == Mode::Count || !key::is_by_place(&binding.key),
+        RefreshState::Ended | RefreshState::Partial | RefreshState::Marker => false,
     }
 }

@@ -9,7 +9,7 @@ use super::takeover;
 
 /// The state of one binding.
 #[derive(Debug, Default)]
-pub(in crate::capture) struct BindingState {
+pub(super) struct BindingState {
     /// Flow's key for it.
     pub(super) key: String,
     /// Whether Flow holds an entry of it: a binding that was added or backfilled has none.
@@ -19,13 +19,13 @@ pub(in crate::capture) struct BindingState {
     pub(super) row_id_changed: bool,
     /// Upstream's state of the stream; `None` before the first.
     pub(super) upstream: Kept,
-    /// What [`super::super::refresh`] keeps of a full refresh.
+    /// What `refresh` keeps of a full refresh.
     pub(super) refresh: Kept,
     /// When the stream was last read to its end, as RFC 3339 has it.
     pub(super) read_at: Option<String>,
     pub(super) read_at_changed: bool,
     /// An entry in another layout, until it is taken over.
-    pub(in crate::capture) foreign: Option<Box<RawValue>>,
+    pub(super) foreign: Option<Box<RawValue>>,
     /// Members of an older layout that the next patch removes.
     pub(super) removed: Vec<String>,
 }
@@ -59,12 +59,7 @@ impl BindingState {
     }
 
     /// Goes on from what another program kept; the next patch writes it in our layout.
-    pub(in crate::capture) fn take_over(
-        &mut self,
-        row_id: u64,
-        upstream: Option<Box<RawValue>>,
-        removed: Vec<String>,
-    ) {
+    pub(super) fn take_over(&mut self, row_id: u64, upstream: Option<Box<RawValue>>, removed: Vec<String>) {
         self.known = true;
         (self.row_id, self.row_id_changed) = (row_id, true);
         self.upstream = Kept { text: upstream, changed: true };

@@ -1,9 +1,10 @@
-//! What becomes of a state that belongs to all streams, where several processes or shards each read
-//! some of them.
+//! A capture's state where several processes or shards each read some of its streams, and what becomes
+//! there of a state that belongs to all of them.
 
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
+use super::{CaptureState, Layout};
 use crate::capture::protocol::{StateUpdate, UpstreamProtocol};
 use crate::failure::{Code, Failure};
 
@@ -18,6 +19,19 @@ pub enum Form {
     Apart,
     /// One for all of them.
     Shared,
+}
+
+impl Form {
+    /// What came so far is not shared, which tells where nothing was known.
+    pub(crate) fn not_shared(form: &watch::Sender<Self>) {
+        form.send_if_modified(|form| {
+            let unknown = *form == Form::Unknown;
+            if unknown {
+                *form = Form::Apart;
+            }
+            unknown
+        });
+    }
 }
 
 /// Which shared states are taken.
@@ -44,23 +58,14 @@ impl Sharing<'_> {
         let apart = update.shared.as_deref().is_none_or(|shared: &RawValue| protocol.shares_nothing(shared));
         match self {
             Sharing::WholeOfShards if apart => update.shared = None,
+            Sharing::Process(form) if apart && !update.streams.is_empty() => Form::not_shared(form),
             Sharing::Whole | Sharing::WholeOfShards => {}
-            Sharing::Process(form) if apart => {
-                if !update.streams.is_empty() {
-                    form.send_if_modified(|form| {
-                        *form == Form::Unknown && {
-                            *form = Form::Apart;
-                            true
-                        }
-                    });
-                }
-            }
-            Sharing::Shard if apart => {}
+            Sharing::Shard | Sharing::Process(_) if apart => {}
+            Sharing::Shard => return Err(shared("shards; join them to one")),
             Sharing::Process(form) => {
                 form.send_replace(Form::Shared);
                 return Err(shared(PROCESSES));
             }
-            Sharing::Shard => return Err(shared("shards; join them to one")),
         }
         Ok(())
     }
@@ -81,4 +86,40 @@ fn shared(among: &str) -> Failure {
         Code::STATE_SHARED,
         format!("upstream keeps one state for all of its streams, so they cannot be spread over {among}"),
     )
+}
+
+impl CaptureState {
+    /// The state of one binding alone, taken out until it is [given back](Self::give_back).
+    pub(in crate::capture) fn take(&mut self, binding: usize) -> Self {
+        let shared = self.shared.clone();
+        Self { shared, bindings: vec![std::mem::take(&mut self.bindings[binding])], ..Self::default() }
+    }
+
+    /// Puts back the state of a binding.
+    pub(in crate::capture) fn give_back(&mut self, binding: usize, mut taken: Self) {
+        if let Some(state) = taken.bindings.pop() {
+            self.bindings[binding] = state;
+        }
+        self.shared = taken.shared.or(self.shared.take());
+    }
+
+    /// Has no patch touch the shared part before upstream does.
+    pub(in crate::capture) fn leave_shared(&mut self) {
+        self.shared_changed = false;
+    }
+}
+
+/// The member of what belongs to no stream: `None` where there is none; it may be empty. Fails for a
+/// state in another layout.
+pub(in crate::capture) fn shared_member(json: &[u8]) -> Result<Option<Vec<Box<RawValue>>>, Failure> {
+    match Layout::of(json)? {
+        Layout::Ours(stored) => {
+            Ok(stored.shared.map(|shared| shared.into_iter().map(RawValue::to_owned).collect()))
+        }
+        Layout::Foreign(_) => Err(Failure::new(
+            Code::STATE_SHARED,
+            "the capture's state is one of an older connector, which several shards cannot take over; join them to one \
+             until it has written a checkpoint",
+        )),
+    }
 }

@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::CaptureState;
-use crate::capture::protocol::{BoundStream, TakenOver, UpstreamProtocol};
+use crate::capture::protocol::{BoundStream, StateUpdate, TakenOver, UpstreamProtocol};
 use crate::failure::{Code, Failure};
 use crate::json::members::Members;
 
@@ -55,12 +55,12 @@ pub(crate) fn take_over<P: UpstreamProtocol>(
 ) -> Result<(), Failure> {
     if let Some(whole) = state.foreign.take() {
         let taken = protocol.take_over_capture(&whole, streams, offered)?.ok_or_else(stranger)?;
-        for (binding, part) in state.bindings.iter_mut().zip(&taken.streams) {
+        for (binding, part) in state.bindings.iter_mut().zip(taken.streams) {
             if part.is_some() {
-                binding.take_over(0, part.clone(), Vec::new());
+                binding.take_over(0, part, Vec::new());
             }
         }
-        state.update(crate::capture::protocol::StateUpdate { shared: taken.shared, ..Default::default() });
+        state.update(StateUpdate { shared: taken.shared, ..StateUpdate::default() });
         state.remove(Members::new(whole.get()).map(|member| member.raw_name.to_owned()).collect());
         tracing::info!("the capture's state was written by an older connector; it is taken over");
     }

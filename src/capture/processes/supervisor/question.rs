@@ -57,18 +57,17 @@ impl Upstream {
         let tree = running.tree().clone();
         let pulse = running.pulse().clone();
         let late = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
+            let Some(limit) = limit else { return std::future::pending().await };
+            tokio::time::sleep(limit).await;
             // The stacks may come on stdout, which is read meanwhile.
             stacks::dump(&tree, &pulse).await;
+            limit
         };
         let cut_short = tokio::select! {
             cut_short = running.read_lines(&mut on_line) => cut_short?,
-            () = late => {
+            limit = late => {
                 running.stop().await;
-                return Err(too_late(operation, limit.unwrap_or_default()));
+                return Err(too_late(operation, limit));
             }
             why = self.shutdown.requested() => {
                 running.stop().await;

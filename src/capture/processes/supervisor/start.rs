@@ -12,14 +12,15 @@ use super::Running;
 use crate::capture::config::file::ConfigFile;
 use crate::capture::config::rotation::Rotation;
 use crate::capture::input::pipe::Pipe;
+use crate::capture::processes::children::{self, Whose};
 use crate::capture::processes::memory::Memory;
 use crate::capture::processes::pulse::{Pulse, Watched};
 use crate::capture::processes::shutdown::Shutdown;
 use crate::capture::processes::stderr::{self, LevelOf};
 use crate::capture::processes::tree::Tree;
 use crate::capture::processes::workdir::Workdir;
-use crate::capture::processes::{children, mark, warden};
-use crate::capture::protocol::{Argument, Invocation};
+use crate::capture::processes::{mark, warden};
+use crate::capture::protocol::{Argument, Invocation, PrivateFile};
 use crate::env;
 use crate::failure::{Code, Failure};
 use crate::shim::command::CommandLine;
@@ -64,14 +65,14 @@ impl Upstream {
         let (Some(root), Some(stdout), Some(stderr)) = (process_id(&child), stdout, stderr) else {
             return Err(Failure::new(Code::BUG, "upstream was started without pipes"));
         };
-        children::await_exit_of(root);
+        children::await_exit_of(root, Whose::Upstream);
         sacrifice(root);
         let stdout = stdout.into_owned_fd().and_then(Pipe::new).map_err(|error| {
             Failure::new(Code::PIPES, format!("upstream's output cannot be read: {error}"))
         })?;
         let pulse = Arc::new(Pulse::new());
         let tail = tokio::spawn(stderr::drain(Watched::log(stderr, pulse.clone()), self.level_of));
-        let config = ConfigFile::watch(workdir.file("config.json"), self.rotation.clone());
+        let config = ConfigFile::watch(workdir.file(PrivateFile::CONFIG), self.rotation.clone());
         Ok(Running {
             program,
             child,

@@ -180,7 +180,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     /// before it: they come again after a restart from it. So rows that are told apart by their place
     /// count on from what it covers, and a refresh of such rows, which come in any order, begins anew.
     fn covered(&mut self, Ready { mut update, row_ids }: Ready) -> Result<(), Failure> {
-        let by_place = |stream: usize| self.streams[stream].key == [key::FALLBACK];
+        let by_place = |stream: usize| key::is_by_place(&self.streams[stream].key);
         update.streams.retain(|(stream, _)| !(by_place(*stream) && self.refreshes.is_full_refresh(*stream)));
         let placed = update.streams.iter().map(|(stream, _)| *stream).filter(|&stream| by_place(stream));
         let placed: Vec<(usize, u64)> = placed

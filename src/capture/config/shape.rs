@@ -1,4 +1,5 @@
-//! The endpoint config on its way from the shape that people see to the one that upstream takes.
+//! The endpoint config's two shapes: the one that people see and the one that upstream takes, and the way
+//! from the one to the other and back.
 //!
 //! What Flow added goes, defaults come in, values move as the shim's `config.map` says, and what
 //! upstream's specification forbids goes too: OAuth and the mapping leave members that upstream may
@@ -6,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::validity::ConfigSchema;
+use super::schema;
 use crate::failure::{Code, Failure};
 use crate::json::defaults;
 use crate::json::remap::{Move, remap, restore};
@@ -54,7 +55,7 @@ pub(crate) fn to_upstream(
     way: &Way,
 ) -> Result<Value, Failure> {
     let config = completed(config, seen);
-    ConfigSchema::new(seen).validate(&config)?;
+    schema::validate(seen, &config)?;
     reshaped(config, seen, upstream, way)
 }
 
