@@ -1,6 +1,6 @@
-//! What a read leaves behind besides documents, for `outcome` and `closing` to judge.
+//! What a read leaves behind besides documents, for `outcome` and the pump's `ends` to judge.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::capture::event::{ErrorReport, Status};
 use crate::failure::Failure;

@@ -217,7 +217,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     /// What is known once all has come and before it is judged.
-    pub(crate) fn seal(&mut self) {
+    pub(in crate::capture::read) fn seal(&mut self) {
         let Some(partitions) = &self.partitions else { return };
         self.seen.short = partitions.in_vain(self.streams);
         for (stream, more) in partitions.surplus() {
@@ -226,7 +226,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     /// Takes over the states that do not say what they cover, once all was read to its end.
-    pub(crate) fn take_last_states(&mut self) -> Result<(), Failure> {
+    pub(in crate::capture::read) fn take_last_states(&mut self) -> Result<(), Failure> {
         let last = self.partitions.as_mut().map(Partitions::take_last).unwrap_or_default();
         for mut update in last {
             update.record_count = None;
