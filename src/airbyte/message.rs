@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 
 use super::trace::{self, Trace};
 use crate::capture::event::{Answer, Event, LineError, LogLine, Record, Traits};
-use crate::capture::input::parser::{LineParser, unreadable};
+use crate::capture::input::damaged::unreadable;
+use crate::capture::input::parser::LineParser;
 use crate::json::envelope::{Part, Parts, Rule, plain_string};
 use crate::json::text::Text;
 use crate::log::Level;

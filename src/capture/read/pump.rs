@@ -28,8 +28,9 @@ use crate::capture::documents::router::Router;
 use crate::capture::documents::transform::Transform;
 use crate::capture::event::Batch;
 use crate::capture::input::channel::{Channel, Partitions};
+use crate::capture::input::damaged::is_half;
 use crate::capture::input::lines::Lines;
-use crate::capture::input::parser::{LineParser, is_half};
+use crate::capture::input::parser::LineParser;
 use crate::capture::processes::pulse::Pulse;
 use crate::capture::processes::shutdown::closed;
 use crate::capture::processes::supervisor::unreadable;
@@ -145,7 +146,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                     next => self.go_on(next).await?,
                 },
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(self.too_long(&error, lines.take_rest())),
+                Err(error) => {
+                    let stream = self.stream_of_record(lines.take_rest());
+                    return Err(self.too_long(&error, stream.as_deref()));
+                }
             }
         }
     }
