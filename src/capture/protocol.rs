@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::event::LineError;
 use super::input::channel::ChannelPlan;
 use super::input::parser::LineParser;
+pub use super::processes::invocation::{Argument, Invocation, PrivateFile};
 use super::processes::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::json::packed::Packed;
@@ -132,41 +133,6 @@ pub struct Resource {
     pub path: Vec<String>,
     /// Whether each read reads the stream from its beginning.
     pub full_refresh: bool,
-}
-
-/// A file that upstream gets in the private folder.
-#[derive(Debug, Clone)]
-pub struct PrivateFile {
-    /// Its name in the folder, such as `config.json`.
-    pub name: &'static str,
-    /// What is in it.
-    pub content: Vec<u8>,
-}
-
-/// An argument of upstream's command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Argument {
-    /// Plain text.
-    Text(String),
-    /// The absolute path of the file of this name in the private folder, such as a [`PrivateFile`].
-    File(&'static str),
-}
-
-impl From<&str> for Argument {
-    fn from(text: &str) -> Self {
-        Argument::Text(text.to_owned())
-    }
-}
-
-/// One call of upstream: what comes after its command, and the files that it needs.
-#[derive(Debug, Clone, Default)]
-pub struct Invocation {
-    /// The arguments after the shim's command.
-    pub arguments: Vec<Argument>,
-    /// Files named by the arguments.
-    pub files: Vec<PrivateFile>,
-    /// Variables of this call, each with the pieces of its value.
-    pub variables: Vec<(&'static str, Vec<Argument>)>,
 }
 
 /// How a read is done.

@@ -118,6 +118,7 @@ impl Buffer {
         self.cut(0, self.end - self.start)
     }
 
+    #[inline]
     fn go_to(&mut self, start: usize) {
         self.start = start;
         self.scanned = start;

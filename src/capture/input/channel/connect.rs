@@ -100,7 +100,7 @@ impl Channel {
     /// A bundle that has been read.
     pub fn give_back(&self, bundle: Bundle) {
         // The thread of a socket that has ended needs none.
-        let _ = self.used[bundle.socket()].send(bundle);
+        let _ = self.used[bundle.socket].send(bundle);
     }
 
     /// Sockets that are not there by now are not waited for.

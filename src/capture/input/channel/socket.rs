@@ -220,9 +220,4 @@ impl Bundle {
         *last = Some((stream, partition.to_owned()));
         self.items.push(Item::Partition { stream, partition: partition.to_owned() });
     }
-
-    /// Which socket it is of.
-    pub(super) fn socket(&self) -> usize {
-        self.socket
-    }
 }
