@@ -4,6 +4,7 @@
 
 use memchr::memmem;
 
+use super::damaged::beginning;
 use crate::capture::event::{Event, LineError, Record, Traits};
 use crate::json::envelope::{Envelopes, Part, Parts, Rule, Spot, Watch};
 use crate::json::members::Members;
@@ -44,6 +45,14 @@ impl LineParser {
         match self.envelopes.read(line).as_ref().and_then(self.record) {
             Some(record) => Ok(Event::Record(record)),
             None => (self.any)(line),
+        }
+    }
+
+    /// The stream of a line of which this is the beginning; `None` where it is no record, or does not tell.
+    pub(crate) fn stream_of_record(&mut self, line: &[u8]) -> Option<String> {
+        match self.parse(beginning(line)) {
+            Err(LineError::Damaged { kind: "RECORD", stream, .. }) => stream,
+            _ => None,
         }
     }
 }

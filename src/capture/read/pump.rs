@@ -147,7 +147,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 },
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    let stream = self.stream_of_record(lines.take_rest());
+                    let stream = self.parser.stream_of_record(lines.take_rest());
                     return Err(self.too_long(&error, stream.as_deref()));
                 }
             }

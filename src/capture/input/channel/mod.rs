@@ -140,7 +140,7 @@ pub enum End {
     Whole,
     /// Within a message, of this stream as far as it can be told. A killed upstream leaves such.
     Half(Option<String>),
-    /// A message is larger than is taken; the stream, as far as it can be told.
+    /// A message is larger than is taken; the stream of the record, as far as it can be told.
     TooLong(Option<String>),
     /// A message cannot be read.
     Damaged(LineError),

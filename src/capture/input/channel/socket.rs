@@ -109,7 +109,14 @@ impl Reading {
             let taken = match message {
                 Ok(Some(message)) => self.take(message),
                 Ok(None) => return Ok(None),
-                Err(Uncut::TooLong) => return Ok(Some(End::TooLong(self.stream_of_rest()))),
+                Err(Uncut::TooLong) => {
+                    let rest = self.buffer.rest();
+                    let stream = match &mut self.socket.reader {
+                        Reader::Lines(reader) => reader.0.stream_of_record(rest),
+                        Reader::Frames(_) => self.stream_of_rest(),
+                    };
+                    return Ok(Some(End::TooLong(stream)));
+                }
                 Err(Uncut::NoLength) => {
                     let cause = "the length of a message is none".to_owned();
                     return Ok(Some(End::Damaged(LineError::Damaged {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::{Next, Pump};
 use crate::capture::event::{ErrorReport, Estimate, Event, LineError, StreamStatus};
-use crate::capture::input::damaged::{beginning, stream_of};
+use crate::capture::input::damaged::stream_of;
 use crate::capture::input::glued;
 use crate::capture::protocol::UpstreamProtocol;
 use crate::failure::{Code, Failure};
@@ -124,14 +124,6 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 name = kind,
                 "upstream printed a message of a type that nobody knows; it is left out"
             );
-        }
-    }
-
-    /// The stream of a line that was given up while it grew; `None` where it is no record, or does not tell.
-    pub(super) fn stream_of_record(&mut self, line: &[u8]) -> Option<String> {
-        match self.parser.parse(beginning(line)) {
-            Err(LineError::Damaged { kind: "RECORD", stream, .. }) => stream,
-            _ => None,
         }
     }
 
