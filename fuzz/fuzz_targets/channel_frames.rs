@@ -1,8 +1,12 @@
 //! What comes through a socket of the data channel as protobuf, in pieces of any size.
 #![no_main]
 
+use std::io::Read;
+
 use flow_shim::airbyte::Airbyte;
-use flow_shim::capture::input::channel::{Form, Frame, Input};
+use flow_shim::capture::input::buffer::Buffer;
+use flow_shim::capture::input::channel::frames::{self, LENGTH};
+use flow_shim::capture::input::channel::{Form, Frame};
 use flow_shim::capture::protocol::{BoundStream, StoredState, StreamId, UpstreamProtocol};
 use flow_shim::json::packed::Packed;
 use flow_shim::shim::read::{DataChannel, ReadSection, StateFormat};
@@ -27,20 +31,21 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(Some(Form::Frames(mut reader))) = plan.map(|plan| plan.channel.map(|channel| channel.form)) else {
         panic!("a data channel");
     };
-    let mut input = Input::new(1 << 16);
+    let mut buffer = Buffer::new(1 << 16, LENGTH);
     let mut text = Vec::new();
     for mut piece in bytes.chunks(usize::from(chunk) + 1) {
         while !piece.is_empty() {
-            input.fill(&mut piece).expect("memory does not fail");
+            let read = piece.read(buffer.room()).expect("memory does not fail");
+            buffer.filled(read);
             loop {
-                let Ok(frame) = input.frame() else { return };
+                let Ok(frame) = frames::cut(&mut buffer) else { return };
                 let Some(frame) = frame else { break };
                 text.clear();
-                if let Ok(Frame::Record { .. }) = reader.read(input.message(frame), &mut text) {
+                if let Ok(Frame::Record { .. }) = reader.read(buffer.message(frame), &mut text) {
                     serde_json::from_slice::<&RawValue>(&text).expect("a record is JSON");
                 }
             }
         }
     }
-    let _ = reader.stream_of(input.rest(true));
+    let _ = reader.stream_of(frames::behind_length(buffer.rest()));
 });

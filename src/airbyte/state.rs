@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::descriptor::Descriptor;
 use super::message::text;
 use crate::capture::event::LineError;
-use crate::capture::input::parser::cause;
+use crate::capture::input::damaged::cause;
 use crate::capture::protocol::{BoundStream, Coverage, StateUpdate, Unnamed};
 use crate::json::members::{Members, is_empty, member};
 use crate::json::text::Text;

@@ -38,7 +38,7 @@ pub enum Event<'line> {
     Answer(Answer<'line>),
     /// A message that is known and needs nothing done, such as Airbyte's ANALYTICS.
     Ignored,
-    /// A message of a type that nobody knows; it is counted and named once.
+    /// A message of a type that nobody knows; it is named once.
     Unknown(Cow<'line, str>),
 }
 

@@ -1,7 +1,8 @@
 //! The engine that both protocols share: it answers Flow's requests by running upstream.
 //!
-//! `session` takes requests; `discover`, `validate` and `open` answer them. What the engine has to
-//! know of a protocol is the trait in `protocol`, and what a line means is an `event`. Below:
+//! `session` takes what `requests` reads; `discover`, `validate`, `apply` and `open` answer it, and `stray`
+//! knows what may come while `open` runs. What the engine has to know of a protocol is the trait in
+//! `protocol`, and what a line means is an `event`. Below:
 //!
 //! - `read`: one read from begin to end; its `pump` moves what upstream prints, its `outcome` judges.
 //! - `input`: upstream's output, up to events; `documents`: from a record to a document.
@@ -9,6 +10,7 @@
 //! - `collections`: bindings, and the schema and key of a collection; `config`: the endpoint config.
 //! - `processes`: upstream's processes, which `supervisor` starts and ends.
 
+mod apply;
 mod collections;
 pub mod config;
 pub mod discover;

@@ -1,23 +1,28 @@
-//! Open: which bindings are read and when, and how long the session stays up.
+//! Open: which bindings are read and when (`interval`), what has to be known before (`survey`), and how
+//! long the session stays up.
+
+mod interval;
+mod survey;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use self::interval::{Rested, rest, waits};
+use self::survey::Survey;
 use super::collections::bindings::{self, BoundBinding};
 use super::collections::meta;
 use super::collections::shards;
 use super::config::shape::skips_interval;
-use super::processes::shutdown::{closed, stopped};
+use super::processes::shutdown::closed;
 use super::protocol::UpstreamProtocol;
-use super::read::interval::{self, Rested, rest};
 use super::read::parallel::Outcome;
-use super::read::planning::Survey;
 use super::read::standing::counted_streams;
 use super::read::{Part, Reader};
 use super::session::Session;
 use super::state::CaptureState;
 use super::state::sharing::Sharing;
-use super::stray::stray_request_or_end;
 use crate::failure::{Code, Failure};
 use crate::flow::message::{OpenRequest, Opened, Response};
 use crate::flow::writer::Writer;
@@ -39,7 +44,8 @@ impl<P: UpstreamProtocol> Session<P> {
         if bound.is_empty() {
             self.opened(false).await?;
             tracing::info!("no binding is to be read here; waiting");
-            return self.wait_for_end().await;
+            let forever = Duration::MAX;
+            return rest(forever, &self.upstream.shutdown, &mut self.requests).await.map(drop);
         }
         let began = Instant::now();
         let Some(bound) = self.due(bound, &request.state_json).await? else { return Ok(()) };
@@ -72,10 +78,10 @@ impl<P: UpstreamProtocol> Session<P> {
     ) -> Result<Option<Vec<BoundBinding>>, Failure> {
         let state = CaptureState::open(state, &state_keys(&bound))?;
         loop {
-            let waits = interval::waits(&self.protocol, &bound, &state, Timestamp::now());
+            let waits = waits(&self.protocol, &bound, &state, Timestamp::now());
             let next = waits.iter().min().copied().unwrap_or_default();
             if next.is_zero() {
-                let due = |(binding, wait): (BoundBinding, &std::time::Duration)| {
+                let due = |(binding, wait): (BoundBinding, &Duration)| {
                     if !wait.is_zero() {
                         tracing::info!(stream = %binding.resource.id, seconds = wait.as_secs(), "not due yet; left out of this read");
                     }
@@ -99,31 +105,28 @@ impl<P: UpstreamProtocol> Session<P> {
         sharing: Sharing<'_>,
         state: &mut CaptureState,
     ) -> Result<(), Failure> {
-        let reader =
-            Reader { protocol: &self.protocol, definition: &self.definition, upstream: &self.upstream };
+        let reader = Reader {
+            protocol: &self.protocol,
+            definition: &self.definition,
+            upstream: &self.upstream,
+            discovered: survey.discovered.as_deref(),
+        };
         if reader.may_read_apart(bound, state) {
             opened(&mut self.is_open, &mut self.writer, false).await?;
-            let read = reader.read_apart(bound, survey, state, &self.writer, &mut self.requests).await?;
+            let read =
+                reader.read_apart(bound, &survey.streams, state, &self.writer, &mut self.requests).await?;
             if read == Outcome::Read {
                 return Ok(());
             }
         }
         let part = Part { bound, streams: &survey.streams, sharing };
-        let planned = reader.plan(&part, survey.discovered.as_deref(), state)?;
+        let planned = reader.plan(&part, state)?;
         opened(&mut self.is_open, &mut self.writer, planned.plan.durable.is_some()).await?;
         reader.read(part, planned, state, &mut self.writer, Some(&mut self.requests)).await
     }
 
     async fn opened(&mut self, explicit_acknowledgements: bool) -> Result<(), Failure> {
         opened(&mut self.is_open, &mut self.writer, explicit_acknowledgements).await
-    }
-
-    /// A session without work stays up until Flow ends it.
-    async fn wait_for_end(&mut self) -> Result<(), Failure> {
-        tokio::select! {
-            why = self.upstream.shutdown.requested() => Err(stopped(why)),
-            failure = stray_request_or_end(&mut self.requests, None) => failure.map_or(Ok(()), Err),
-        }
     }
 }
 

@@ -1,12 +1,9 @@
 //! One read: upstream runs, its output is moved, and its end is judged.
 
 mod cadence;
-pub(super) mod closing;
 mod counts;
-pub(super) mod interval;
 mod outcome;
 pub(super) mod parallel;
-pub(super) mod planning;
 mod progress;
 mod pump;
 mod reports;
@@ -31,7 +28,7 @@ use super::documents::transform::{Places, Transform};
 use super::input::channel::{Channel, ChannelPlan, Opening, Partitions};
 use super::input::parser::LineParser;
 use super::processes::shutdown::stopped;
-use super::processes::supervisor::{Running, Upstream};
+use super::processes::supervisor::{Ended, Running, Upstream};
 use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, Route, UpstreamProtocol};
 use super::refresh::Refreshes;
 use super::requests::Requests;
@@ -48,6 +45,8 @@ pub(super) struct Reader<'a, P> {
     pub(super) protocol: &'a P,
     pub(super) definition: &'a Definition,
     pub(super) upstream: &'a Upstream,
+    /// The whole fresh catalog, where there had to be one.
+    pub(super) discovered: Option<&'a [DiscoveredStream]>,
 }
 
 /// What one read is to read, by position.
@@ -65,16 +64,11 @@ pub(super) struct Planned {
 
 impl<P: UpstreamProtocol> Reader<'_, P> {
     /// Plans a read of these streams, from this state.
-    pub(super) fn plan(
-        &self,
-        part: &Part<'_>,
-        discovered: Option<&[DiscoveredStream]>,
-        state: &mut CaptureState,
-    ) -> Result<Planned, Failure> {
+    pub(super) fn plan(&self, part: &Part<'_>, state: &mut CaptureState) -> Result<Planned, Failure> {
         let Part { bound, streams, .. } = part;
         let refreshes = Refreshes::begin(self.protocol, self.definition, bound, streams, state)?;
         let config = self.upstream.rotation.newest();
-        let plan = self.protocol.read_plan(&config, streams, discovered, &state.stored())?;
+        let plan = self.protocol.read_plan(&config, streams, self.discovered, &state.stored())?;
         Ok(Planned { refreshes, plan })
     }
 
@@ -143,19 +137,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             ended = running.ended(false) => ended?,
             failure = stray_request(requests, state_file) => return Err(failure),
         };
-        pump.seal();
-        report(&mut pump);
-        let verdict = outcome::decide(&ended, &pump.seen, streams);
-        let finished = outcome::finished(&ended, &pump.seen, streams, verdict.is_ok());
-        if verdict.is_ok() {
-            pump.take_last_states()?;
-        }
-        let finished_at = bound.iter().enumerate().filter(|(stream, _)| finished[*stream]);
-        for (stream, _) in finished_at.filter(|(_, binding)| binding.different.interval.is_some()) {
-            pump.state.set_read_at(stream, read_at.clone());
-        }
-        pump.close(bound, &finished, verdict.is_ok()).await?;
-        verdict
+        conclude(pump, &ended, bound, &read_at).await
     }
 
     /// What reads the lines, and notes what the transforms may have to change.
@@ -205,6 +187,30 @@ async fn cut_short(mut running: Running) {
     let _ = running.ended(true).await;
 }
 
+/// Judges a read whose output was read to its end, and commits what is whole. `read_at`: when it began.
+async fn conclude<P: UpstreamProtocol>(
+    mut pump: Pump<'_, P>,
+    ended: &Ended,
+    bound: &[BoundBinding],
+    read_at: &str,
+) -> Result<(), Failure> {
+    pump.seal();
+    report(&mut pump);
+    let verdict = outcome::decide(ended, &pump.seen, pump.streams);
+    let finished = outcome::finished(ended, &pump.seen, pump.streams, verdict.is_ok());
+    if verdict.is_ok() {
+        pump.take_last_states()?;
+    }
+    for (stream, binding) in bound.iter().enumerate() {
+        if finished[stream] && binding.different.interval.is_some() {
+            pump.state.set_read_at(stream, read_at.to_owned());
+        }
+    }
+    pump.close(bound, &finished, verdict.is_ok()).await?;
+    verdict
+}
+
+/// Says what there is to say of a read whatever it comes to.
 fn report<P: UpstreamProtocol>(pump: &mut Pump<'_, P>) {
     pump.counts.tell(pump.streams);
     let seen = &pump.seen;

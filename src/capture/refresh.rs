@@ -3,7 +3,7 @@
 //! A binding whose key is `/_meta/row_id` tells rows apart by their place alone: a refresh that begins
 //! anew counts from where it began before, so that it writes over what a failed one left, and what
 //! lies beyond its end is deleted once it has ended well. Nothing here decides whether it has;
-//! `closing` does. What the collection of a snapshot holds is in `blocks`.
+//! the pump's `ends` does. What the collection of a snapshot holds is in `blocks`.
 
 mod blocks;
 mod mode;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::apply::applied;
 use super::config::rotation::Schemas;
 use super::config::schema;
 use super::config::secrets;
@@ -84,7 +85,7 @@ impl<P: UpstreamProtocol> Session<P> {
                 Request { validate: Some(validate), .. } => {
                     self.validate(&validate).await.map_err(|f| f.while_doing("validate"))?
                 }
-                Request { apply: Some(apply), .. } => Self::apply(&apply)?,
+                Request { apply: Some(apply), .. } => applied(&apply)?,
                 // An acknowledgement of nothing asks for nothing.
                 Request { acknowledge: Some(_), .. } => continue,
                 _ => {

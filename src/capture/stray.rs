@@ -6,8 +6,8 @@ use super::state::acknowledged::StateFile;
 use crate::failure::{Code, Failure};
 use crate::flow::message::Request;
 
-/// Takes acknowledgements; the end of stdin is no stop; anything else is a mistake. It never
-/// ends where somebody else takes the requests.
+/// The failure of a request that may not come; acknowledgements are taken until then, and written to
+/// `file`. It never ends where somebody else takes the requests, nor at the end of stdin.
 pub(super) async fn stray_request(requests: Option<&mut Requests>, file: Option<&StateFile>) -> Failure {
     let Some(requests) = requests else { return std::future::pending().await };
     match stray_request_or_end(requests, file).await {
@@ -16,7 +16,7 @@ pub(super) async fn stray_request(requests: Option<&mut Requests>, file: Option<
     }
 }
 
-/// The failure of a request that may not come; `None` at the end of the requests.
+/// The same; `None` at the end of the requests.
 pub(super) async fn stray_request_or_end(
     requests: &mut Requests,
     file: Option<&StateFile>,

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::capture::event::{Batch, Event, LineError, Record, Traits};
-use crate::capture::input::parser::{LineParser, unreadable};
+use crate::capture::input::damaged::unreadable;
+use crate::capture::input::parser::LineParser;
 use crate::json::envelope::{Part, Parts, Rule, plain_string};
 use crate::json::text::Text;
 

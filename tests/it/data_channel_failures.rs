@@ -134,6 +134,16 @@ fn a_message_above_the_limit_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn a_state_above_the_limit_is_no_record() {
+    let state = state("users", 1, "p1", 1);
+    let open = state.strip_suffix('}').expect("an object");
+    let long = format!("{open},\"x\":\"{}\"}}", "x".repeat(2_200_000));
+    let run = read(&source(&shim("jsonl", ", maxRecordBytes: 1MiB"), &format!("1 send {long}\nhang")));
+    assert_eq!(run.code, 12);
+    assert!(run.last_words().contains("a message of the data channel is longer"), "{}", run.last_words());
+}
+
+#[test]
 fn a_frame_that_is_no_message_is_an_error() {
     for (hex, words) in
         [("ffffffffffffffffffff", "length"), ("0322017a", "kind 4"), ("030a017a", "not protobuf")]

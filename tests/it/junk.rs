@@ -50,6 +50,7 @@ fn messages_are_found_in_junk() {
     let run = connector.run(&[open(json!({}), &[airbyte("users", "incremental")], json!({}))]).succeeded();
     assert_eq!(ids(&run), [1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(run.documents(0)[6]["a"], "\u{fffd}");
+    assert!(run.logged(Some("warn"), "upstream printed text that is not JSON"), "{:?}", run.logs);
     for text in ["Progress: 50%", "done", "tail"] {
         assert!(
             run.logs.iter().any(|log| log["message"].as_str().is_some_and(|m| m.trim() == text)),
@@ -112,6 +113,14 @@ fn a_line_without_end_is_refused_while_it_grows() {
         assert_eq!(run.code, 12);
         assert!(run.last_words().contains("\"users\" has more than 5000 bytes"), "{}", run.last_words());
     }
+    let state = "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":{\"name\":\"users\"},\"x\":\"";
+    let run = script(&format!("printf '%s' '{state}'\nyes x | tr -d '\\n'"), "maxRecordBytes: 5000");
+    assert_eq!(run.code, 12);
+    assert!(
+        run.last_words().starts_with("capture: a line is longer than"),
+        "no record: {}",
+        run.last_words()
+    );
     let run = script("yes x | tr -d '\\n' >&2 & yes x | tr -d '\\n'", "maxRecordBytes: 5000");
     assert_eq!(run.code, 12);
     assert!(run.last_words().contains("maxRecordBytes"), "{}", run.last_words());

@@ -3,10 +3,7 @@
 //! The record's own text is passed through: no tree, no change of any number, escape or order. Only
 //! a record that brings a `_meta` of its own, or a lone surrogate, takes the slow path.
 
-use memchr::memmem;
-
 use crate::capture::event::Traits;
-use crate::json::envelope::Parts;
 use crate::json::members::Members;
 use crate::json::repair;
 use crate::shim::schema::DocumentMeta;
@@ -86,32 +83,6 @@ impl Documents {
         self.head.push(b'}');
         self.tail.push(b'}');
         Document { head: &self.head, tail: &self.tail }
-    }
-}
-
-impl Traits {
-    /// Of a record whose parts were noticed as it was read: at these places, its own `_meta` and the
-    /// deletion marker.
-    #[inline]
-    pub(crate) fn noticed(parts: &Parts<'_>, meta: u8, deletion_marker: u8) -> Self {
-        let value = |place: u8| parts.values[usize::from(place)];
-        let deleted = value(deletion_marker).is_some_and(|mark| mark != b"null");
-        Self { meta: value(meta).is_some(), deleted, surrogates: parts.surrogates, watched: parts.watched }
-    }
-
-    /// Looks for the traits of a record, for those that were not noticed while it was read. A member of
-    /// this name that is not null says that the row was deleted.
-    pub fn find(record: &str, deletion_marker: &str) -> Self {
-        let has = |text: &str| memmem::find(record.as_bytes(), text.as_bytes()).is_some();
-        let mut traits = Self { surrogates: has("\\u"), ..Self::default() };
-        // An escaped name holds a backslash in place of any of its letters.
-        if has("\\") || has("_meta\"") || has(deletion_marker) {
-            for member in Members::new(record) {
-                traits.meta |= member.name == "_meta";
-                traits.deleted |= member.name == deletion_marker && member.value != "null";
-            }
-        }
-        traits
     }
 }
 

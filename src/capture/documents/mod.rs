@@ -2,6 +2,5 @@
 
 pub mod document;
 pub mod oversized;
-pub(super) mod plan;
 pub mod router;
 pub(super) mod transform;

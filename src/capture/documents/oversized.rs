@@ -1,6 +1,8 @@
 //! Records above the limit: an error that names the stream and the size, or a record whose largest
 //! fields became null, as `/_meta/nulled` says.
 
+use serde_json::Value;
+
 use crate::failure::{Code, Failure};
 use crate::json::members::{Member, Members};
 use crate::json::pointer;
@@ -72,7 +74,7 @@ impl RecordLimit {
     }
 }
 
-/// The record with as many of its largest fields made null as it takes, and which they are.
+/// The record with as many of its largest fields made null as it takes, at least one, and which they are.
 fn null_largest(record: &str, limit: usize, key: &[String]) -> Option<(String, Vec<String>)> {
     let mut members: Vec<Member<'_>> = Members::new(record).collect();
     let keys: Vec<String> = key.iter().filter_map(|key| pointer::to_path(key)?.into_iter().next()).collect();
@@ -81,27 +83,34 @@ fn null_largest(record: &str, limit: usize, key: &[String]) -> Option<(String, V
     largest.retain(|&at| members[at].name != "_meta" && !is_key(&members[at].name));
     largest.sort_by_key(|&at| std::cmp::Reverse(members[at].value.len()));
     let mut nulled = Vec::new();
-    let mut largest = largest.into_iter();
-    loop {
-        let cut = written(&members, &nulled);
-        if cut.len() <= limit {
-            return Some((cut, nulled));
-        }
-        let at = largest.next()?;
+    let mut bytes = written(&members, &nulled).len();
+    for at in largest {
+        let pointer = pointer::from_path(&[members[at].name.to_string()]);
+        // Its name is added to a list.
+        let comma = usize::from(!nulled.is_empty());
+        bytes += Value::from(pointer.as_str()).to_string().len() + comma;
+        bytes -= members[at].value.len();
         members[at].value = "null";
-        nulled.push(pointer::from_path(&[members[at].name.to_string()]));
+        bytes += members[at].value.len();
+        nulled.push(pointer);
+        if bytes <= limit {
+            return Some((written(&members, &nulled), nulled));
+        }
     }
+    None
 }
 
-/// The record's text with `/_meta/nulled`, before what `_meta` holds already.
+/// The record's text with `/_meta/nulled`, before what `_meta` holds already. One that is no object is
+/// kept as a member of ours, as `document` does it.
 fn written(members: &[Member<'_>], nulled: &[String]) -> String {
-    let list = serde_json::Value::from(nulled).to_string();
+    let list = Value::from(nulled).to_string();
     let meta = members.iter().find(|member| member.name == "_meta").map(|member| member.value);
-    let inside = meta.and_then(|meta| meta.strip_prefix('{')).map(str::trim_start);
     let mut text = format!("{{\"_meta\":{{\"nulled\":{list}");
-    match inside {
-        Some(inside) if !inside.starts_with('}') => text.extend([",", inside]),
-        _ => text.push('}'),
+    match meta.map(|meta| (meta, meta.strip_prefix('{').map(str::trim_start))) {
+        None => text.push('}'),
+        Some((_, Some(inside))) if inside.starts_with('}') => text.push('}'),
+        Some((_, Some(inside))) => text.extend([",", inside]),
+        Some((other, None)) => text.extend([",\"_meta\":", other, "}"]),
     }
     for member in members.iter().filter(|member| member.name != "_meta") {
         text.extend([",", member.raw_name, ":", member.value]);
@@ -112,7 +121,9 @@ fn written(members: &[Member<'_>], nulled: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use std::time::{Duration, Instant};
+
+    use serde_json::json;
 
     use super::*;
 
@@ -132,9 +143,47 @@ mod tests {
 
     #[test]
     fn a_meta_of_the_source_is_kept() {
-        let text = json!({"_meta": {"a": 1}, "x": "y".repeat(100)}).to_string();
-        let (cut, _) = null_largest(&text, 90, &[]).expect("it fits");
-        let cut: Value = serde_json::from_str(&cut).expect("JSON");
-        assert_eq!(cut, json!({"_meta": {"nulled": ["/x"], "a": 1}, "x": null}));
+        let nulled = |meta: Value| {
+            let text = json!({"_meta": meta, "x": "y".repeat(100)}).to_string();
+            let (cut, _) = null_largest(&text, 90, &[]).expect("it fits");
+            serde_json::from_str::<Value>(&cut).expect("JSON")
+        };
+        assert_eq!(nulled(json!({"a": 1})), json!({"_meta": {"nulled": ["/x"], "a": 1}, "x": null}));
+        assert_eq!(nulled(json!({})), json!({"_meta": {"nulled": ["/x"]}, "x": null}));
+        assert_eq!(nulled(json!("a")), json!({"_meta": {"nulled": ["/x"], "_meta": "a"}, "x": null}));
+    }
+
+    #[test]
+    fn no_more_is_made_null_than_has_to_be() {
+        let fields: serde_json::Map<String, Value> =
+            (0..9).map(|n| (format!("\u{e9}\"{n}"), "x".repeat(50 + n).into())).collect();
+        let text = Value::from(fields).to_string();
+        let mut before = 0;
+        for limit in (0..text.len()).rev() {
+            let Some((cut, nulled)) = null_largest(&text, limit, &[]) else { break };
+            assert!(cut.len() <= limit && nulled.len() >= before);
+            let one_less = null_largest(&text, cut.len(), &[]).expect("it fits");
+            assert_eq!(one_less.1.len(), nulled.len(), "exactly what fits is enough");
+            before = nulled.len();
+        }
+        assert_eq!(before, 9);
+    }
+
+    #[test]
+    fn blanks_alone_make_no_record_fit() {
+        let (cut, nulled) =
+            null_largest("{ \"a\" : 1 , \"b\" :   \"xxxxxxxxx\"   }   ", 60, &[]).expect("it fits");
+        assert_eq!(nulled, ["/b"], "{cut}");
+    }
+
+    #[test]
+    fn a_record_of_many_fields_takes_no_longer_than_its_size() {
+        let fields: serde_json::Map<String, Value> =
+            (0..20_000).map(|n| (format!("f{n}"), "x".repeat(100).into())).collect();
+        let text = Value::from(fields).to_string();
+        let began = Instant::now();
+        let (_, nulled) = null_largest(&text, text.len() / 2, &[]).expect("it fits");
+        assert!(nulled.len() > 10_000);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
 }

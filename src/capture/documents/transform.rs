@@ -5,6 +5,7 @@
 //! transform at all.
 
 mod places;
+mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 pub(crate) use places::Places;
 use serde_json::Value;
 
-use super::plan::{Change, Node, Plan};
+use self::plan::{Change, Node, Plan};
 use crate::json::datetime;
 use crate::json::envelope::Spot;
 use crate::json::members::{string_end, unescaped, value_end};

@@ -2,14 +2,14 @@
 //! gzipped whatever the message says (singer-protocol.md, 3.6).
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, ErrorKind, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use serde_json::value::RawValue;
 
-use super::lines::{Lines, TooLong};
+use super::buffer::{Buffer, TooLong};
 use crate::capture::event::Traits;
 use crate::failure::{Code, Failure};
 use crate::json::envelope::{Envelopes, Part, Rule};
@@ -32,7 +32,7 @@ pub struct Records {
     path: PathBuf,
     stream: String,
     content: Box<dyn Read>,
-    lines: Lines,
+    buffer: Buffer,
     number: u64,
     envelopes: Envelopes,
     deletion_marker: &'static str,
@@ -61,14 +61,14 @@ impl Records {
         let rule = |name, place| Rule { of: Part::Message, name, is: Part::Value(place) };
         let envelopes = Envelopes::new(&[rule("_meta", META), rule(deletion_marker, DELETED)]);
         let (path, stream) = (path.to_owned(), stream.to_owned());
-        let lines = Lines::new(MAX_LINE);
-        Ok(Self { path, stream, content, lines, number: 0, envelopes, deletion_marker })
+        let buffer = Buffer::for_lines(MAX_LINE);
+        Ok(Self { path, stream, content, buffer, number: 0, envelopes, deletion_marker })
     }
 
     /// The next record's text, and what it has; blank lines are passed over.
     pub fn next_record(&mut self) -> Result<Option<(&[u8], Traits)>, Failure> {
         let Some(place) = self.next_line()? else { return Ok(None) };
-        let line = self.lines.line(place).trim_ascii();
+        let line = self.buffer.message(place).trim_ascii();
         let ordinary = if line.starts_with(b"{") { self.envelopes.read(line) } else { None };
         if let Some(parts) = ordinary {
             return Ok(Some((line, Traits::noticed(&parts, META, DELETED))));
@@ -90,7 +90,7 @@ impl Records {
         loop {
             self.number += 1;
             let Some(place) = self.next_place()? else { return Ok(None) };
-            if !self.lines.line(place.clone()).trim_ascii().is_empty() {
+            if !self.buffer.message(place.clone()).trim_ascii().is_empty() {
                 return Ok(Some(place));
             }
         }
@@ -98,15 +98,19 @@ impl Records {
 
     fn next_place(&mut self) -> Result<Option<Range<usize>>, Failure> {
         loop {
-            match self.lines.next_place() {
+            match self.buffer.line() {
                 Ok(None) => {}
                 Ok(place) => return Ok(place),
                 Err(TooLong { .. }) => return Err(self.damaged("it is longer than 256 MiB")),
             }
-            let read = self.lines.fill_blocking(&mut self.content);
-            if read.map_err(|error| self.damaged(&error.to_string()))? == 0 {
-                let rest = self.lines.rest_place();
-                return Ok((!rest.is_empty()).then_some(rest));
+            match self.content.read(self.buffer.room()) {
+                Ok(0) => {
+                    let rest = self.buffer.take_rest();
+                    return Ok((!rest.is_empty()).then_some(rest));
+                }
+                Ok(read) => self.buffer.filled(read),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.damaged(&error.to_string())),
             }
         }
     }

@@ -2,7 +2,9 @@
 //! sockets of a data channel.
 
 pub mod batch;
+pub mod buffer;
 pub mod channel;
+pub(crate) mod damaged;
 pub mod glued;
 pub mod lines;
 pub mod parser;

@@ -1,12 +1,13 @@
 //! Hot path: reads the lines of a read. An ordinary record is read in one quick pass that knows what
 //! the last one looked like (`json::envelope`); all else, and what that pass leaves alone, in the
-//! protocol's own way. Also tells a line that lost data from one that never had any.
+//! protocol's own way.
 
+use memchr::memmem;
+
+use super::damaged::beginning;
 use crate::capture::event::{Event, LineError, Record, Traits};
 use crate::json::envelope::{Envelopes, Part, Parts, Rule, Spot, Watch};
-
-/// The longest name of a stream that is taken from a damaged line, in bytes.
-const NAME: usize = 200;
+use crate::json::members::Members;
 
 type OrdinaryRecord = for<'line> fn(&Parts<'line>) -> Option<Record<'line>>;
 type AnyLine = for<'line> fn(&'line [u8]) -> Result<Event<'line>, LineError>;
@@ -46,108 +47,38 @@ impl LineParser {
             None => (self.any)(line),
         }
     }
-}
 
-/// Why a line cannot be read: damaged, where it seems to be of one of the types that carry data, which
-/// must not be lost in silence; else no message at all. Where the type itself is cut off it may be one
-/// of them.
-pub(crate) fn unreadable(line: &[u8], carriers: &[&'static str], error: &serde_json::Error) -> LineError {
-    let kind = carriers.iter().copied().find(|kind| has_type(line, kind));
-    let kind = kind.or_else(|| is_cut_in_its_type(line, carriers).then_some("unfinished"));
-    let Some(kind) = kind else { return LineError::NotAMessage };
-    LineError::Damaged { kind, stream: stream_of(line), cause: cause(error) }
-}
-
-/// What is wrong with JSON, without any of it: serde's own message can quote a value.
-pub(crate) fn cause(error: &serde_json::Error) -> String {
-    let category = format!("{:?}", error.classify()).to_lowercase();
-    format!("{category} error at byte {}", error.column())
-}
-
-/// Whether the text has `"type"`, a colon, and this type, in any case.
-fn has_type(line: &[u8], kind: &str) -> bool {
-    memchr::memmem::find_iter(line, b"\"type\"").any(|at| {
-        let rest = line[at + 6..].trim_ascii_start();
-        let rest = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-        let rest = rest.and_then(|rest| rest.strip_prefix(b"\""));
-        rest.and_then(|rest| rest.get(..kind.len()))
-            .is_some_and(|word| word.eq_ignore_ascii_case(kind.as_bytes()))
-    })
-}
-
-/// Whether the line ends within the type that a message begins with, and the type may be one of these.
-/// The brace alone is how other JSON begins that is printed over several lines.
-fn is_cut_in_its_type(line: &[u8], kinds: &[&str]) -> bool {
-    let Some(rest) = line.trim_ascii().strip_prefix(b"{\"t") else { return false };
-    let mut rest = rest;
-    for token in ["ype\"", ":", "\""] {
-        rest = rest.trim_ascii_start();
-        if token.len() > rest.len() {
-            return token.as_bytes().starts_with(rest);
-        }
-        let Some(behind) = rest.strip_prefix(token.as_bytes()) else { return false };
-        rest = behind;
-    }
-    kinds
-        .iter()
-        .filter_map(|kind| kind.get(..rest.len()))
-        .any(|kind| kind.as_bytes().eq_ignore_ascii_case(rest))
-}
-
-/// Whether this is the first half of an object, as a program leaves it that ends while it prints.
-pub(crate) fn is_half(text: &[u8]) -> bool {
-    let cut = |error: serde_json::Error| error.is_eof();
-    text.trim_ascii_start().starts_with(b"{\"")
-        && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err_and(cut)
-}
-
-/// The stream's name, where it stands whole in a damaged line.
-pub(crate) fn stream_of(line: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(line);
-    let value = |of: &str, name: &str| {
-        let rest = of.split_once(name)?.1.trim_start().strip_prefix(':')?.trim_start();
-        rest.strip_prefix('"')?.split_once('"').map(|(value, _)| value.to_owned())
-    };
-    let of_descriptor = || value(text.split_once("\"stream_descriptor\"")?.1, "\"name\"");
-    value(&text, "\"stream\"").or_else(of_descriptor).filter(|name| name.len() < NAME)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_stream_of_a_damaged_line_is_named_where_it_stands_whole() {
-        assert_eq!(
-            stream_of(br#"{"type": "RECORD", "stream": "users", "record": {"id"#).as_deref(),
-            Some("users")
-        );
-        assert_eq!(stream_of(br#"{"type": "RECORD", "stre"#), None);
-        assert_eq!(stream_of(br#"{"type": "RECORD", "stream": "us"#), None, "half a name is another name");
-        let state = br#"{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"users"},"str"#;
-        assert_eq!(stream_of(state).as_deref(), Some("users"));
-        assert_eq!(stream_of(format!(r#""stream":"{}""#, "x".repeat(NAME)).as_bytes()), None);
-    }
-    #[test]
-    fn a_line_that_is_cut_in_its_type_may_have_carried_data() {
-        let whole = r#"{"type": "RECORD""#;
-        for cut in 3..whole.len() {
-            assert!(is_cut_in_its_type(&whole.as_bytes()[..cut], &["STATE", "RECORD"]), "{}", &whole[..cut]);
-        }
-        for other in
-            ["{", "{\"", "{'type': ", "{\"time\"", "{\"type\": \"L", "{\"type\": \"RECORDS", "{\"type\": 1"]
-        {
-            assert!(!is_cut_in_its_type(other.as_bytes(), &["STATE", "RECORD"]), "{other}");
+    /// The stream of a line of which this is the beginning; `None` where it is no record, or does not tell.
+    pub(crate) fn stream_of_record(&mut self, line: &[u8]) -> Option<String> {
+        match self.parse(beginning(line)) {
+            Err(LineError::Damaged { kind: "RECORD", stream, .. }) => stream,
+            _ => None,
         }
     }
+}
 
-    #[test]
-    fn half_an_object_is_told_from_text() {
-        for half in [r#"{"type":"LOG","lo"#, r#" {"a":[1,"#, r#"{"a"#] {
-            assert!(is_half(half.as_bytes()), "{half}");
+impl Traits {
+    /// Of a record whose parts were noticed as it was read: at these places, its own `_meta` and the
+    /// deletion marker.
+    #[inline]
+    pub(crate) fn noticed(parts: &Parts<'_>, meta: u8, deletion_marker: u8) -> Self {
+        let value = |place: u8| parts.values[usize::from(place)];
+        let deleted = value(deletion_marker).is_some_and(|mark| mark != b"null");
+        Self { meta: value(meta).is_some(), deleted, surrogates: parts.surrogates, watched: parts.watched }
+    }
+
+    /// Looks for the traits of a record, for those that were not noticed while it was read. A member of
+    /// this name that is not null says that the row was deleted.
+    pub fn find(record: &str, deletion_marker: &str) -> Self {
+        let has = |text: &str| memmem::find(record.as_bytes(), text.as_bytes()).is_some();
+        let mut traits = Self { surrogates: has("\\u"), ..Self::default() };
+        // An escaped name holds a backslash in place of any of its letters.
+        if has("\\") || has("_meta\"") || has(deletion_marker) {
+            for member in Members::new(record) {
+                traits.meta |= member.name == "_meta";
+                traits.deleted |= member.name == deletion_marker && member.value != "null";
+            }
         }
-        for other in ["", "{", "text {\"a", "{\"a\":1}", "{\"a\":1}x", "{'a': 1", "{\"a\":NaN"] {
-            assert!(!is_half(other.as_bytes()), "{other}");
-        }
+        traits
     }
 }

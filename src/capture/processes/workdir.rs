@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::mark;
-use crate::capture::protocol::PrivateFile;
+use crate::capture::processes::invocation::PrivateFile;
 use crate::failure::{Code, Failure};
 
 /// The memory file system of Linux.

@@ -12,12 +12,11 @@ use std::task::Poll;
 
 use tokio::sync::watch;
 
-use super::planning::Survey;
 use super::standing::Standing;
 use super::{Part, Reader};
 use crate::capture::collections::bindings::BoundBinding;
 use crate::capture::processes::shutdown::closed;
-use crate::capture::protocol::UpstreamProtocol;
+use crate::capture::protocol::{BoundStream, UpstreamProtocol};
 use crate::capture::requests::Requests;
 use crate::capture::state::CaptureState;
 use crate::capture::state::sharing::{Form, Sharing};
@@ -38,7 +37,7 @@ pub(crate) enum Outcome {
 /// What the processes have in common.
 struct Company<'a> {
     bound: &'a [BoundBinding],
-    survey: &'a Survey,
+    streams: &'a [BoundStream],
     form: watch::Sender<Form>,
     queue: RefCell<VecDeque<usize>>,
     state: RefCell<&'a mut CaptureState>,
@@ -63,7 +62,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
     pub(crate) async fn read_apart(
         &self,
         bound: &[BoundBinding],
-        survey: &Survey,
+        streams: &[BoundStream],
         state: &mut CaptureState,
         writer: &Writer,
         requests: &mut Requests,
@@ -74,7 +73,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         queue.make_contiguous().sort_by_key(|&stream| bound[stream].resource.full_refresh);
         let company = Company {
             bound,
-            survey,
+            streams,
             form,
             queue: RefCell::new(queue),
             state: RefCell::new(state),
@@ -154,10 +153,10 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let only = stream..=stream;
         let part = Part {
             bound: &company.bound[only.clone()],
-            streams: &company.survey.streams[only],
+            streams: &company.streams[only],
             sharing: Sharing::Process(&company.form),
         };
-        let planned = self.plan(&part, company.survey.discovered.as_deref(), state)?;
+        let planned = self.plan(&part, state)?;
         self.read(part, planned, state, writer, None).await
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! A checkpoint leaves only after every document that was read before it, because both go through
 //! one buffer. The pump reads to the end of the output and notes what it saw; `outcome` decides
-//! afterwards what that means. `events` says what a line asks for, `records` makes documents of records.
+//! afterwards what that means. `events` says what a line asks for, `records` makes documents of records,
+//! `channel` reads sockets beside the output, and `ends` writes what stands before and behind all that.
 
 mod channel;
+mod ends;
 mod events;
 mod records;
 
@@ -26,8 +28,9 @@ use crate::capture::documents::router::Router;
 use crate::capture::documents::transform::Transform;
 use crate::capture::event::Batch;
 use crate::capture::input::channel::{Channel, Partitions};
+use crate::capture::input::damaged::is_half;
 use crate::capture::input::lines::Lines;
-use crate::capture::input::parser::{LineParser, is_half};
+use crate::capture::input::parser::LineParser;
 use crate::capture::processes::pulse::Pulse;
 use crate::capture::processes::shutdown::closed;
 use crate::capture::processes::supervisor::unreadable;
@@ -143,7 +146,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                     next => self.go_on(next).await?,
                 },
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(self.too_long(&error, lines.take_rest())),
+                Err(error) => {
+                    let stream = self.parser.stream_of_record(lines.take_rest());
+                    return Err(self.too_long(&error, stream.as_deref()));
+                }
             }
         }
     }
@@ -162,7 +168,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     /// Writes a checkpoint with what changed since the last one.
-    pub(super) async fn checkpoint(&mut self) -> Result<(), Failure> {
+    async fn checkpoint(&mut self) -> Result<(), Failure> {
         self.refreshes.save(self.state);
         if let Some(file) = self.state_file {
             file.checkpoint(self.protocol.state_file(&self.state.stored(), self.streams));
@@ -179,8 +185,14 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             .map_err(closed)
     }
 
+    /// Tells Flow of a schema. It takes effect with the checkpoint that must follow.
+    async fn sourced_schema(&mut self, schema: SourcedSchema) -> Result<(), Failure> {
+        let response = Response { sourced_schema: Some(schema), ..Response::default() };
+        self.writer.send(&response).await.map_err(closed)
+    }
+
     /// Hands over the documents that were made.
-    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+    async fn flush(&mut self) -> Result<(), Failure> {
         self.tell();
         self.writer.flush().await.map_err(closed)
     }

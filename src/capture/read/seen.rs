@@ -1,6 +1,6 @@
-//! What a read leaves behind besides documents, for `outcome` and `closing` to judge.
+//! What a read leaves behind besides documents, for `outcome` and the pump's `ends` to judge.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::capture::event::{ErrorReport, Status};
 use crate::failure::Failure;
@@ -24,8 +24,8 @@ pub(super) struct Seen {
     pub checkpoints: u64,
     /// The stream of the last record, once the read has ended; `None` where there was none.
     pub last_stream: Option<String>,
-    /// Messages of types that nobody knows, by type.
-    pub unknown_types: BTreeMap<String, u64>,
+    /// Types of messages that nobody knows, as far as they were named.
+    pub unknown_types: BTreeSet<String>,
     /// What half a message at the end of the output means, if nothing explains it.
     pub half: Option<Failure>,
     /// Streams whose states waited for records that never came, by position, and what that means.

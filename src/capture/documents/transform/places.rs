@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Transform;
-use crate::capture::documents::plan::Plan;
+use super::plan::Plan;
 use crate::capture::protocol::Route;
 use crate::json::envelope::{Step, Watch, Watched};
 

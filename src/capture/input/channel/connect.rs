@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::socket::{Reader, Socket};
-use super::{Batch, ChannelPlan, Form, SOCKETS};
+use super::{Bundle, ChannelPlan, Form, SOCKETS};
 use crate::capture::documents::router::Router;
 use crate::capture::input::parser::LineParser;
 use crate::capture::processes::pulse::Pulse;
@@ -21,25 +21,25 @@ use crate::capture::protocol::Route;
 const EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 /// How long it is looked that often.
 const AT_FIRST: Duration = Duration::from_secs(5);
-/// How many batches of each socket may be under way.
+/// How many bundles may be under way for each socket, whichever they come through.
 const UNDER_WAY: usize = 2;
 
 /// The sockets of one read. Dropping it closes them.
 #[derive(Debug)]
 pub struct Channel {
-    batches: mpsc::Receiver<Batch>,
-    used: Vec<std::sync::mpsc::Sender<Batch>>,
+    bundles: mpsc::Receiver<Bundle>,
+    used: Vec<std::sync::mpsc::Sender<Bundle>>,
     shared: Arc<Shared>,
 }
 
 /// What the threads and we know of each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     /// Nobody waits for upstream any more.
     given_up: AtomicBool,
     connected: Arc<AtomicUsize>,
-    /// The streams that are read, to be shut down.
-    streams: Mutex<Vec<UnixStream>>,
+    /// The streams that are read, to be shut down; `None` once they are.
+    streams: Mutex<Option<Vec<UnixStream>>>,
 }
 
 /// What all sockets of a read have in common.
@@ -57,8 +57,8 @@ impl Channel {
     /// Begins to wait for the sockets that upstream is asked to open; `path` tells where a name is.
     pub(crate) fn open(plan: &ChannelPlan, opening: &Opening<'_>, path: impl Fn(&str) -> PathBuf) -> Self {
         let sockets = plan.sockets.min(SOCKETS.len());
-        let (sender, batches) = mpsc::channel(UNDER_WAY * sockets.max(1));
-        let shared = Arc::new(Shared::default());
+        let (sender, bundles) = mpsc::channel(UNDER_WAY * sockets.max(1));
+        let shared = Arc::new(Shared::new());
         let mut used = Vec::with_capacity(sockets);
         for (number, name) in SOCKETS.iter().enumerate().take(sockets) {
             let (back, to_be_used) = std::sync::mpsc::channel();
@@ -73,7 +73,7 @@ impl Channel {
                 number,
                 reader,
                 limit: opening.limit,
-                batches: sender.clone(),
+                bundles: sender.clone(),
                 used: to_be_used,
                 pulse: opening.pulse.clone(),
             };
@@ -84,23 +84,23 @@ impl Channel {
                 }
             });
         }
-        Self { batches, used, shared }
+        Self { bundles, used, shared }
     }
 
-    /// The next batch of any socket; `None` once all of them have ended.
-    pub async fn next(&mut self) -> Option<Batch> {
-        self.batches.recv().await
+    /// The next bundle of any socket; `None` once all of them have ended.
+    pub async fn next(&mut self) -> Option<Bundle> {
+        self.bundles.recv().await
     }
 
-    /// Whether no batch is there already.
+    /// Whether no bundle is there already.
     pub fn is_idle(&self) -> bool {
-        self.batches.is_empty()
+        self.bundles.is_empty()
     }
 
-    /// A batch that has been read.
-    pub fn give_back(&self, batch: Batch) {
+    /// A bundle that has been read.
+    pub fn give_back(&self, bundle: Bundle) {
         // The thread of a socket that has ended needs none.
-        let _ = self.used[batch.socket()].send(batch);
+        let _ = self.used[bundle.socket].send(bundle);
     }
 
     /// Sockets that are not there by now are not waited for.
@@ -122,7 +122,7 @@ impl Channel {
 impl Drop for Channel {
     fn drop(&mut self) {
         self.give_up();
-        for stream in self.shared.streams().drain(..) {
+        for stream in self.shared.streams().take().into_iter().flatten() {
             // One that upstream has closed needs no shutdown.
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -130,6 +130,14 @@ impl Drop for Channel {
 }
 
 impl Shared {
+    fn new() -> Self {
+        Self {
+            given_up: AtomicBool::new(false),
+            connected: Arc::default(),
+            streams: Mutex::new(Some(Vec::new())),
+        }
+    }
+
     /// Connects once somebody listens; `None` where nobody does.
     fn connect(&self, path: &Path) -> Option<UnixStream> {
         let begun = Instant::now();
@@ -147,14 +155,14 @@ impl Shared {
         }
     }
 
-    /// Notes a stream, so that it can be shut down; `None` where that has been done already.
+    /// Notes a stream, so that it can be shut down; `None` where all of them have been already.
     fn keep(&self, stream: UnixStream) -> Option<UnixStream> {
         let kept = stream.try_clone().ok()?;
-        self.streams().push(kept);
+        self.streams().as_mut()?.push(kept);
         Some(stream)
     }
 
-    fn streams(&self) -> MutexGuard<'_, Vec<UnixStream>> {
+    fn streams(&self) -> MutexGuard<'_, Option<Vec<UnixStream>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -176,16 +184,16 @@ mod tests {
         LineParser::new(&[], Part::Message, |_| None, none)
     }
 
-    fn open(folder: &Path, sockets: usize) -> Channel {
+    fn open(folder: &Path, sockets: usize, limit: usize) -> Channel {
         let plan = ChannelPlan { sockets, form: Form::Lines };
-        let opening = Opening { routes: &[], parser: &parser, limit: 1000, pulse: &Arc::new(Pulse::new()) };
+        let opening = Opening { routes: &[], parser: &parser, limit, pulse: &Arc::new(Pulse::new()) };
         Channel::open(&plan, &opening, |name| folder.join(name))
     }
 
     #[tokio::test]
     async fn sockets_are_waited_for_until_they_are_given_up() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut channel = open(folder.path(), 2);
+        let mut channel = open(folder.path(), 2, 1000);
         tokio::time::sleep(Duration::from_millis(30)).await;
         assert_eq!(channel.connected(), 0);
         let listener = UnixListener::bind(folder.path().join(SOCKETS[1])).expect("a socket");
@@ -194,16 +202,16 @@ mod tests {
         drop(upstream);
         let mut lines = Vec::new();
         loop {
-            let batch = channel.next().await.expect("a batch");
-            for item in &batch.items {
+            let bundle = channel.next().await.expect("a bundle");
+            for item in &bundle.items {
                 let Item::Line(line) = item else { panic!("{item:?}") };
-                lines.push(String::from_utf8(batch.bytes[line.clone()].to_vec()).expect("text"));
+                lines.push(String::from_utf8(bundle.bytes[line.clone()].to_vec()).expect("text"));
             }
-            if let Some(end) = &batch.end {
+            if let Some(end) = &bundle.end {
                 assert!(matches!(end, End::Whole), "{end:?}");
                 break;
             }
-            channel.give_back(batch);
+            channel.give_back(bundle);
         }
         assert_eq!(lines, ["one", "two"], "a lone newline is a probe");
         assert_eq!(channel.connected(), 1);
@@ -215,20 +223,55 @@ mod tests {
     async fn an_upstream_that_ends_before_it_takes_a_connection_has_sent_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = UnixListener::bind(folder.path().join(SOCKETS[0])).expect("a socket");
-        let mut channel = open(folder.path(), 1);
+        let mut channel = open(folder.path(), 1, 1000);
         while channel.connected() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         drop(listener);
-        let batch = channel.next().await.expect("an end");
-        assert!(matches!(batch.end, Some(End::Whole)), "{:?}", batch.end);
+        let bundle = channel.next().await.expect("an end");
+        assert!(matches!(bundle.end, Some(End::Whole)), "{:?}", bundle.end);
+    }
+
+    #[tokio::test]
+    async fn a_bundle_that_a_huge_line_has_made_large_is_not_used_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(folder.path().join(SOCKETS[0])).expect("a socket");
+        let mut channel = open(folder.path(), 1, 4 << 20);
+        let (mut upstream, _) = listener.accept().expect("a connection");
+        let huge = std::thread::spawn(move || {
+            upstream.write_all(&vec![b'x'; 3 << 20]).expect("written");
+            upstream.write_all(b"\n").expect("written");
+            upstream
+        });
+        let bundle = channel.next().await.expect("a bundle");
+        assert!(bundle.bytes.capacity() > 3 << 20);
+        channel.give_back(bundle);
+        let mut upstream = huge.join().expect("it ends");
+        for _ in 0..4 {
+            upstream.write_all(b"small\n").expect("written");
+            let bundle = channel.next().await.expect("a bundle");
+            assert!(bundle.bytes.capacity() < 3 << 20, "{}", bundle.bytes.capacity());
+            channel.give_back(bundle);
+        }
+    }
+
+    #[test]
+    fn a_socket_that_connects_once_it_is_dropped_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(folder.path().join(SOCKETS[0])).expect("a socket");
+        let channel = open(folder.path(), 0, 1000);
+        let shared = channel.shared.clone();
+        drop(channel);
+        assert!(shared.connect(&folder.path().join(SOCKETS[0])).is_none());
+        let (mut upstream, _) = listener.accept().expect("a connection");
+        assert!(upstream.write_all(b"x").is_err(), "upstream is told that nobody reads");
     }
 
     #[tokio::test]
     async fn dropping_it_closes_the_sockets() {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = UnixListener::bind(folder.path().join(SOCKETS[0])).expect("a socket");
-        let channel = open(folder.path(), 1);
+        let channel = open(folder.path(), 1, 1000);
         let (mut upstream, _) = listener.accept().expect("a connection");
         drop(channel);
         let mut closed = false;

@@ -2,15 +2,15 @@
 //! once.
 //!
 //! Upstream listens, we connect (`connect`). Each socket has a thread (`socket`) that cuts what comes
-//! into messages (`input`), makes JSON text of records, and passes whole buffers of it on, so that a
-//! record costs the pump no more than on stdout. Two buffers of a socket at most are under way: when
-//! the pump is slow, the threads wait, the sockets fill, and upstream waits.
+//! into messages (`frames`, or lines), makes JSON text of records, and passes whole buffers of it on, so that a
+//! record costs the pump no more than on stdout. Two buffers for each socket at most are under way:
+//! when the pump is slow, the threads wait, the sockets fill, and upstream waits.
 //!
 //! What comes is ordered within a socket only. `partitions` holds states back until the records that
 //! they cover are there. What messages mean is the protocol's to say.
 
 mod connect;
-mod input;
+pub mod frames;
 mod partitions;
 mod socket;
 
@@ -18,7 +18,6 @@ use std::ops::Range;
 
 pub use self::connect::Channel;
 pub(crate) use self::connect::Opening;
-pub use self::input::{Input, Uncut};
 pub use self::partitions::{Partitions, Ready};
 use crate::capture::event::{LineError, Traits};
 
@@ -96,9 +95,9 @@ pub enum Frame<'f> {
     Nothing,
 }
 
-/// Messages of one socket, in its order.
+/// Messages of one socket, in its order, and the buffer that their text is in.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct Bundle {
     /// Which socket.
     socket: usize,
     /// The text of records and lines.
@@ -141,7 +140,7 @@ pub enum End {
     Whole,
     /// Within a message, of this stream as far as it can be told. A killed upstream leaves such.
     Half(Option<String>),
-    /// A message is larger than is taken; the stream, as far as it can be told.
+    /// A message is larger than is taken; the stream of the record, as far as it can be told.
     TooLong(Option<String>),
     /// A message cannot be read.
     Damaged(LineError),

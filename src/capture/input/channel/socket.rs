@@ -1,26 +1,26 @@
 //! Hot path: the thread of one socket. It reads, cuts, makes the text of records, and passes on
 //! buffers that the pump gives back.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::input::{Input, Uncut};
-use super::{Batch, End, Frame, FrameReader, Item};
+use super::frames::{self, LENGTH, Uncut};
+use super::{Bundle, End, Frame, FrameReader, Item};
 use crate::capture::documents::router::Router;
 use crate::capture::event::{Event, LineError};
-use crate::capture::input::parser::{LineParser, is_half, stream_of};
+use crate::capture::input::buffer::Buffer;
+use crate::capture::input::damaged::{beginning, is_half, stream_of};
+use crate::capture::input::parser::LineParser;
 use crate::capture::processes::pulse::{Pulse, Sign};
 
-/// A batch of so much text is passed on.
+/// A bundle of so much text is passed on.
 const FULL: usize = 256 * 1024;
-/// A batch that one huge record has made larger than this is not used again.
+/// A bundle that one huge record has made larger than this is not used again.
 const KEEP: usize = 2 * 1024 * 1024;
-/// So much of a message that cannot be read is looked at for the name of its stream.
-const TELLING: usize = 64 * 1024;
 
 /// What reads the messages of one socket.
 pub(super) enum Reader {
@@ -34,35 +34,39 @@ pub(super) struct Socket {
     pub(super) reader: Reader,
     /// The largest message, in bytes.
     pub(super) limit: usize,
-    pub(super) batches: mpsc::Sender<Batch>,
-    /// Batches to be used again.
-    pub(super) used: std::sync::mpsc::Receiver<Batch>,
+    pub(super) bundles: mpsc::Sender<Bundle>,
+    /// Bundles to be used again.
+    pub(super) used: std::sync::mpsc::Receiver<Bundle>,
     pub(super) pulse: Arc<Pulse>,
 }
 
 /// What goes on with a socket.
 struct Reading {
     socket: Socket,
-    input: Input,
-    batch: Batch,
+    buffer: Buffer,
+    bundle: Bundle,
     /// Whether anything has come.
     begun: bool,
-    /// The part of which the last record of the batch is.
+    /// The part of which the last record of the bundle is.
     last: Option<(usize, String)>,
 }
 
-/// Nobody takes batches any more.
+/// Nobody takes bundles any more.
 struct Stopped;
 
 impl Socket {
     /// Reads to the end of the socket.
     pub(super) fn read(self, mut stream: UnixStream) {
-        let input = Input::new(self.limit);
-        let batch = Batch { socket: self.number, ..Batch::default() };
-        let mut reading = Reading { socket: self, input, batch, begun: false, last: None };
+        let around = match &self.reader {
+            Reader::Lines(..) => 1,
+            Reader::Frames(_) => LENGTH,
+        };
+        let buffer = Buffer::new(self.limit, around);
+        let bundle = Bundle { socket: self.number, ..Bundle::default() };
+        let mut reading = Reading { socket: self, buffer, bundle, begun: false, last: None };
         let end = reading.read(&mut stream);
         if let Ok(end) = end {
-            reading.batch.end = Some(end);
+            reading.bundle.end = Some(end);
             // Where nobody takes it, nobody wants to know.
             let _ = reading.pass_on();
         }
@@ -72,9 +76,10 @@ impl Socket {
 impl Reading {
     fn read(&mut self, stream: &mut UnixStream) -> Result<End, Stopped> {
         loop {
-            match self.input.fill(stream) {
+            match stream.read(self.buffer.room()) {
                 Ok(0) => return Ok(self.rest()),
-                Ok(_) => {
+                Ok(read) => {
+                    self.buffer.filled(read);
                     self.begun = true;
                     self.socket.pulse.sign(Sign::Channel);
                 }
@@ -88,7 +93,7 @@ impl Reading {
             if let Some(end) = self.cut()? {
                 return Ok(end);
             }
-            if !self.batch.items.is_empty() {
+            if !self.bundle.items.is_empty() {
                 self.pass_on()?;
             }
         }
@@ -98,13 +103,20 @@ impl Reading {
     fn cut(&mut self) -> Result<Option<End>, Stopped> {
         loop {
             let message = match &self.socket.reader {
-                Reader::Lines(..) => self.input.line(),
-                Reader::Frames(_) => self.input.frame(),
+                Reader::Lines(..) => self.buffer.line().map_err(|_| Uncut::TooLong),
+                Reader::Frames(_) => frames::cut(&mut self.buffer),
             };
             let taken = match message {
                 Ok(Some(message)) => self.take(message),
                 Ok(None) => return Ok(None),
-                Err(Uncut::TooLong) => return Ok(Some(End::TooLong(self.stream_of_rest()))),
+                Err(Uncut::TooLong) => {
+                    let rest = self.buffer.rest();
+                    let stream = match &mut self.socket.reader {
+                        Reader::Lines(reader) => reader.0.stream_of_record(rest),
+                        Reader::Frames(_) => self.stream_of_rest(),
+                    };
+                    return Ok(Some(End::TooLong(stream)));
+                }
                 Err(Uncut::NoLength) => {
                     let cause = "the length of a message is none".to_owned();
                     return Ok(Some(End::Damaged(LineError::Damaged {
@@ -117,7 +129,7 @@ impl Reading {
             if let Err(error) = taken {
                 return Ok(Some(End::Damaged(error)));
             }
-            if self.batch.bytes.len() >= FULL {
+            if self.bundle.bytes.len() >= FULL {
                 self.pass_on()?;
             }
         }
@@ -128,32 +140,32 @@ impl Reading {
         match &mut self.socket.reader {
             Reader::Lines(reader) => {
                 let (parser, router) = &mut **reader;
-                let line = self.input.message(message.clone());
+                let line = self.buffer.message(message.clone());
                 // What is no ordinary record is read once more by the pump, which knows what to do.
                 if let Ok(Event::Record(record)) = parser.parse(line)
                     && let Some(stream) = router.find(record.namespace.as_deref(), &record.stream)
                 {
                     let partition = record.partition.as_deref().unwrap_or_default();
-                    self.batch.enter(&mut self.last, stream, partition);
+                    self.bundle.enter(&mut self.last, stream, partition);
                     // Its text is a part of the line.
                     let from = record.data.as_ptr().addr() - line.as_ptr().addr() + message.start;
                     let text = from..from + record.data.len();
-                    self.batch.items.push(Item::Record { text, traits: record.traits });
+                    self.bundle.items.push(Item::Record { text, traits: record.traits });
                 } else if !line.is_empty() {
-                    self.batch.items.push(Item::Line(message));
+                    self.bundle.items.push(Item::Line(message));
                 }
             }
             Reader::Frames(reader) => {
-                let start = self.batch.bytes.len();
-                let frame = reader.read(self.input.message(message), &mut self.batch.bytes)?;
-                let text = start..self.batch.bytes.len();
+                let start = self.bundle.bytes.len();
+                let frame = reader.read(self.buffer.message(message), &mut self.bundle.bytes)?;
+                let text = start..self.bundle.bytes.len();
                 match frame {
                     Frame::Record { stream, partition, traits } => {
-                        self.batch.enter(&mut self.last, stream, partition);
-                        self.batch.items.push(Item::Record { text, traits });
+                        self.bundle.enter(&mut self.last, stream, partition);
+                        self.bundle.items.push(Item::Record { text, traits });
                     }
-                    Frame::Line => self.batch.items.push(Item::Line(text)),
-                    Frame::Unbound(stream) => self.batch.items.push(Item::Unbound(stream.to_owned())),
+                    Frame::Line => self.bundle.items.push(Item::Line(text)),
+                    Frame::Unbound(stream) => self.bundle.items.push(Item::Unbound(stream.to_owned())),
                     Frame::Nothing => {}
                 }
             }
@@ -161,57 +173,51 @@ impl Reading {
         Ok(())
     }
 
-    /// Passes the batch on. Waits while two of them are under way.
+    /// Passes the bundle on. Waits while as many are under way as may be.
     fn pass_on(&mut self) -> Result<(), Stopped> {
         let mut next = self.socket.used.try_recv().unwrap_or_default();
+        if next.bytes.capacity() > KEEP {
+            next.bytes = Vec::new();
+        }
         next.items.clear();
         next.repaired = 0;
         next.socket = self.socket.number;
         self.last = None;
         match &mut self.socket.reader {
-            Reader::Lines(..) => self.batch.bytes = self.input.exchange(std::mem::take(&mut next.bytes)),
+            Reader::Lines(..) => self.bundle.bytes = self.buffer.exchange(std::mem::take(&mut next.bytes)),
             Reader::Frames(reader) => {
-                if next.bytes.capacity() > KEEP {
-                    next.bytes = Vec::new();
-                }
                 next.bytes.clear();
-                self.batch.repaired = reader.take_repaired();
+                self.bundle.repaired = reader.take_repaired();
             }
         }
-        let batch = std::mem::replace(&mut self.batch, next);
-        self.socket.batches.blocking_send(batch).map_err(|_| Stopped)
+        let bundle = std::mem::replace(&mut self.bundle, next);
+        self.socket.bundles.blocking_send(bundle).map_err(|_| Stopped)
     }
 
     /// The end of the socket: what is not whole is half a message, or a line that lacks its newline.
     fn rest(&mut self) -> End {
-        if self.input.is_empty() {
+        let rest = self.buffer.rest();
+        if rest.is_empty() {
             return End::Whole;
         }
-        let framed = matches!(self.socket.reader, Reader::Frames(_));
-        if framed || is_half(self.input.rest(framed)) {
+        if matches!(self.socket.reader, Reader::Frames(_)) || is_half(rest) {
             return End::Half(self.stream_of_rest());
         }
-        let line = self.input.take_rest();
-        self.batch.items.push(Item::Line(line));
+        let line = self.buffer.take_rest();
+        self.bundle.items.push(Item::Line(line));
         End::Whole
     }
 
     fn stream_of_rest(&self) -> Option<String> {
-        let beginning = |rest: &[u8]| rest.len().min(TELLING);
+        let rest = self.buffer.rest();
         match &self.socket.reader {
-            Reader::Lines(..) => {
-                let rest = self.input.rest(false);
-                stream_of(&rest[..beginning(rest)])
-            }
-            Reader::Frames(reader) => {
-                let rest = self.input.rest(true);
-                reader.stream_of(&rest[..beginning(rest)])
-            }
+            Reader::Lines(..) => stream_of(beginning(rest)),
+            Reader::Frames(reader) => reader.stream_of(beginning(frames::behind_length(rest))),
         }
     }
 }
 
-impl Batch {
+impl Bundle {
     /// Says which part of which stream the next record is of, where that is another one.
     #[inline]
     fn enter(&mut self, last: &mut Option<(usize, String)>, stream: usize, partition: &str) {
@@ -220,10 +226,5 @@ impl Batch {
         }
         *last = Some((stream, partition.to_owned()));
         self.items.push(Item::Partition { stream, partition: partition.to_owned() });
-    }
-
-    /// Which socket it is of.
-    pub(super) fn socket(&self) -> usize {
-        self.socket
     }
 }

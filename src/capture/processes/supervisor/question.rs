@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Ended, Upstream};
+use crate::capture::processes::invocation::Invocation;
 use crate::capture::processes::shutdown::stopped;
 use crate::capture::processes::stacks;
-use crate::capture::protocol::Invocation;
 use crate::failure::{Code, Failure};
 use crate::shim::definition::Timeouts;
 

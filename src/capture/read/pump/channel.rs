@@ -1,6 +1,6 @@
 //! Hot path: records that come through sockets, beside what comes on stdout.
 //!
-//! A batch of records is written as it comes. States wait in [`Partitions`] until the records that they
+//! A bundle of records is written as it comes. States wait in [`Partitions`] until the records that they
 //! cover are written, whichever socket those come through.
 
 use tokio::io::AsyncRead;
@@ -8,7 +8,7 @@ use tokio::io::AsyncRead;
 use super::events::damaged;
 use super::{Next, Pump};
 use crate::capture::collections::key;
-use crate::capture::input::channel::{Batch, Channel, End, Item, Partitions, Ready};
+use crate::capture::input::channel::{Bundle, Channel, End, Item, Partitions, Ready};
 use crate::capture::input::lines::Lines;
 use crate::capture::processes::supervisor::unreadable;
 use crate::capture::protocol::{StateUpdate, UpstreamProtocol};
@@ -19,7 +19,7 @@ enum Came {
     /// So many bytes on stdout.
     Output(std::io::Result<usize>),
     /// Messages of a socket; `None` once all sockets have ended.
-    Batch(Option<Batch>),
+    Bundle(Option<Bundle>),
 }
 
 /// Records of one part of a stream that follow each other.
@@ -47,7 +47,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 .wait(async || {
                     tokio::select! {
                         read = lines.fill(output), if !output_ended => Came::Output(read),
-                        batch = channel.next(), if !channel_ended => Came::Batch(batch),
+                        bundle = channel.next(), if !channel_ended => Came::Bundle(bundle),
                     }
                 })
                 .await?;
@@ -62,10 +62,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                         channel.give_up();
                     }
                 }
-                Came::Batch(None) => channel_ended = true,
-                Came::Batch(Some(batch)) => {
-                    self.take_batch(&batch).await?;
-                    channel.give_back(batch);
+                Came::Bundle(None) => channel_ended = true,
+                Came::Bundle(Some(bundle)) => {
+                    self.take_bundle(&bundle).await?;
+                    channel.give_back(bundle);
                     self.release().await?;
                 }
             }
@@ -81,14 +81,14 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.flush().await
     }
 
-    async fn take_batch(&mut self, batch: &Batch) -> Result<(), Failure> {
-        self.documents.repaired += batch.repaired;
+    async fn take_bundle(&mut self, bundle: &Bundle) -> Result<(), Failure> {
+        self.documents.repaired += bundle.repaired;
         let mut run: Option<Run<'_>> = None;
-        for item in &batch.items {
+        for item in &bundle.items {
             match item {
                 Item::Record { text, traits } => {
                     let Some(run) = &mut run else { continue };
-                    self.document(run.stream, &batch.bytes[text.clone()], *traits)?;
+                    self.document(run.stream, &bundle.bytes[text.clone()], *traits)?;
                     run.records += 1;
                     self.after_record().await?;
                 }
@@ -102,14 +102,14 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                         let ended = Run { records: std::mem::take(&mut run.records), ..*run };
                         self.end_run(Some(ended));
                     }
-                    let next = self.line(&batch.bytes[line.clone()])?;
+                    let next = self.line(&bundle.bytes[line.clone()])?;
                     self.go_on(next).await?;
                 }
                 Item::Unbound(stream) => self.counts.dropped_record(stream),
             }
         }
         self.end_run(run);
-        match &batch.end {
+        match &bundle.end {
             None | Some(End::Whole) => Ok(()),
             Some(End::Half(stream)) => {
                 // Its own end says more than what it leaves.
@@ -117,9 +117,9 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 Ok(())
             }
             Some(End::TooLong(stream)) => {
-                let size = format!("more than {} bytes", self.limit.bytes);
-                let stream = stream.clone().or_else(|| self.last_stream());
-                Err(self.limit.failure(stream.as_deref().unwrap_or("?"), &size))
+                let error =
+                    format!("a message of the data channel is longer than {} bytes", self.limit.line());
+                Err(self.too_long(&error, stream.as_deref()))
             }
             Some(End::Damaged(error)) => Err(damaged(error)),
             Some(End::Unreadable(error)) => Err(unreadable(error)),
@@ -217,7 +217,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     /// What is known once all has come and before it is judged.
-    pub(crate) fn seal(&mut self) {
+    pub(in crate::capture::read) fn seal(&mut self) {
         let Some(partitions) = &self.partitions else { return };
         self.seen.short = partitions.in_vain(self.streams);
         for (stream, more) in partitions.surplus() {
@@ -226,7 +226,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     /// Takes over the states that do not say what they cover, once all was read to its end.
-    pub(crate) fn take_last_states(&mut self) -> Result<(), Failure> {
+    pub(in crate::capture::read) fn take_last_states(&mut self) -> Result<(), Failure> {
         let last = self.partitions.as_mut().map(Partitions::take_last).unwrap_or_default();
         for mut update in last {
             update.record_count = None;

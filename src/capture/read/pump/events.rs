@@ -1,19 +1,16 @@
 //! What a line asks for: messages that are no documents, and lines that are no messages.
 
-use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use super::{Next, Pump};
 use crate::capture::event::{ErrorReport, Estimate, Event, LineError, StreamStatus};
+use crate::capture::input::damaged::stream_of;
 use crate::capture::input::glued;
-use crate::capture::input::lines::TooLong;
-use crate::capture::input::parser::stream_of;
 use crate::capture::protocol::UpstreamProtocol;
 use crate::failure::{Code, Failure};
 use crate::json::repair;
 use crate::log::{self, Level};
 
-/// So much of a line that is too long is looked at for the name of its stream.
-const TELLING: usize = 64 * 1024;
 /// How many unknown message types are remembered, to name each of them once.
 const NAMED: usize = 1_000;
 
@@ -34,11 +31,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.seen.repaired_lines += 1;
             return self.event(event);
         }
-        let text = repaired.as_deref().unwrap_or(line);
-        match glued::parts(text) {
-            Some(parts) => Ok(Next::Parts(parts.into_iter().map(<[u8]>::to_vec).collect())),
-            None => stray(line, error),
-        }
+        let Some(parts) = glued::parts(repaired.as_deref().unwrap_or(line)) else {
+            return stray(line, error);
+        };
+        self.seen.repaired_lines += u64::from(repaired.is_some());
+        Ok(Next::Parts(parts.into_iter().map(<[u8]>::to_vec).collect()))
     }
 
     fn event(&mut self, event: Event<'_>) -> Result<Next, Failure> {
@@ -69,9 +66,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.rotation.note(config);
                 return Ok(Next::ConfigUpdate);
             }
-            Event::Unknown(kind) => {
-                count_type(&mut self.seen.unknown_types, &kind);
-            }
+            Event::Unknown(kind) => self.unknown(&kind),
             Event::Answer(_) | Event::Ignored => {}
         }
         Ok(Next::Line)
@@ -120,12 +115,23 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         }
     }
 
-    /// The failure of a line that was given up while it grew; `line` is what there is of it.
-    pub(super) fn too_long(&mut self, error: &TooLong, line: &[u8]) -> Failure {
-        if let Err(LineError::Damaged { stream: Some(stream), .. }) =
-            self.parser.parse(&line[..line.len().min(TELLING)])
-        {
-            return self.limit.failure(&stream, &format!("more than {} bytes", self.limit.bytes));
+    /// Names a type when it is seen first.
+    fn unknown(&mut self, kind: &str) {
+        let seen = &mut self.seen.unknown_types;
+        if seen.len() < NAMED && !seen.contains(kind) {
+            seen.insert(kind.to_owned());
+            tracing::warn!(
+                name = kind,
+                "upstream printed a message of a type that nobody knows; it is left out"
+            );
+        }
+    }
+
+    /// The failure of something that was given up while it grew, as `error` says: a record of this stream,
+    /// or whatever it was.
+    pub(super) fn too_long(&self, error: &impl Display, stream: Option<&str>) -> Failure {
+        if let Some(stream) = stream {
+            return self.limit.failure(stream, &format!("more than {} bytes", self.limit.bytes));
         }
         let near =
             self.last_stream().map(|stream| format!("; the last record before it was of stream {stream:?}"));
@@ -163,14 +169,4 @@ pub(super) fn damaged(error: &LineError) -> Failure {
         ),
     );
     failure.or_with("stream", stream)
-}
-
-/// Counts, and names a type when it is seen first.
-fn count_type(seen: &mut BTreeMap<String, u64>, name: &str) {
-    if let Some(times) = seen.get_mut(name) {
-        *times += 1;
-    } else if seen.len() < NAMED {
-        tracing::warn!(name, "upstream printed a message of a type that nobody knows; it is left out");
-        seen.insert(name.to_owned(), 1);
-    }
 }

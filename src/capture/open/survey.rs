@@ -1,4 +1,4 @@
-//! What a read needs to be known before it begins: the streams, their schemas, their states.
+//! What has to be known before any stream is read: the streams, their schemas, their states.
 
 use std::collections::HashMap;
 
@@ -13,16 +13,16 @@ use crate::flow::message::CaptureSpec;
 use crate::json::packed::Packed;
 use crate::shim::read::DiscoverOnOpen;
 
-/// What is known of the streams before any of them is read.
-pub(crate) struct Survey {
-    pub(crate) streams: Vec<BoundStream>,
+/// What is known of the streams.
+pub(super) struct Survey {
+    pub(super) streams: Vec<BoundStream>,
     /// The whole fresh catalog, where there had to be one.
-    pub(crate) discovered: Option<Vec<DiscoveredStream>>,
+    pub(super) discovered: Option<Vec<DiscoveredStream>>,
 }
 
 impl<P: UpstreamProtocol> Session<P> {
     /// Learns what a read of these bindings takes; states of older connectors are taken over.
-    pub(crate) async fn survey(
+    pub(super) async fn survey(
         &mut self,
         capture: &CaptureSpec,
         bound: &[BoundBinding],

@@ -1,17 +1,17 @@
 //! The two ends of a read: what Flow is told before it, and what is still written of streams that
 //! were read to their end.
 
-use super::pump::Pump;
+use super::Pump;
 use crate::capture::collections::bindings::BoundBinding;
 use crate::capture::processes::shutdown::closed;
 use crate::capture::protocol::UpstreamProtocol;
 use crate::failure::Failure;
-use crate::flow::message::{BackfillBegin, BackfillComplete, Response, SourcedSchema};
+use crate::flow::message::{BackfillBegin, BackfillComplete, Response};
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Tells Flow which refreshes begin, before anything else of their bindings, and what the source
     /// says of their schemas.
-    pub(super) async fn begin(&mut self) -> Result<(), Failure> {
+    pub(in crate::capture::read) async fn begin(&mut self) -> Result<(), Failure> {
         let bindings = self.refreshes.beginning();
         let mut said = !bindings.is_empty();
         for binding in bindings {
@@ -33,15 +33,9 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         Ok(())
     }
 
-    /// Tells Flow of a schema. It takes effect with the checkpoint that must follow.
-    pub(super) async fn sourced_schema(&mut self, schema: SourcedSchema) -> Result<(), Failure> {
-        let response = Response { sourced_schema: Some(schema), ..Response::default() };
-        self.writer.send(&response).await.map_err(closed)
-    }
-
     /// Ends the refreshes of these streams, and writes a last checkpoint where anything is left to
     /// be committed. `all`: every stream was read to its end.
-    pub(super) async fn close(
+    pub(in crate::capture::read) async fn close(
         &mut self,
         bound: &[BoundBinding],
         finished: &[bool],

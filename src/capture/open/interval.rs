@@ -17,7 +17,7 @@ use crate::failure::Failure;
 
 /// How a wait ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Rested {
+pub(super) enum Rested {
     /// The time is over.
     Over,
     /// Flow has no more requests: the session is to end.
@@ -25,7 +25,7 @@ pub(crate) enum Rested {
 }
 
 /// How long each binding has still to wait; zero for those that are due.
-pub(crate) fn waits<P: UpstreamProtocol>(
+pub(super) fn waits<P: UpstreamProtocol>(
     protocol: &P,
     bound: &[BoundBinding],
     state: &CaptureState,
@@ -56,7 +56,7 @@ fn left(read_at: Option<&str>, interval: Duration, now: Timestamp) -> Duration {
 }
 
 /// Waits, unless Flow or a signal ends the session before.
-pub(crate) async fn rest(
+pub(super) async fn rest(
     time: Duration,
     shutdown: &Shutdown,
     requests: &mut Requests,
