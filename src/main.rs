@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
-use flow_shim::capture::processes::shutdown::{Shutdown, Stop, Stopper};
 use flow_shim::capture::processes::warden;
+use flow_shim::capture::shutdown::{Shutdown, Stop, Stopper};
 use flow_shim::cli::{Cli, Command};
 use flow_shim::failure::{Cause, Code, Failure};
 use flow_shim::settings::RunOptions;

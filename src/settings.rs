@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::shutdown::Shutdown;
 use crate::encryption;
 use crate::env;
 use crate::failure::{Code, Failure};

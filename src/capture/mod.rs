@@ -24,6 +24,7 @@ mod read;
 mod refresh;
 pub mod requests;
 pub mod session;
+pub mod shutdown;
 pub mod state;
 mod stray;
 mod validate;

@@ -15,12 +15,12 @@ use super::collections::bindings::{self, BoundBinding};
 use super::collections::meta;
 use super::collections::shards;
 use super::config::shape::skips_interval;
-use super::processes::shutdown::closed;
 use super::protocol::UpstreamProtocol;
 use super::read::parallel::Outcome;
 use super::read::standing::counted_streams;
 use super::read::{Part, Reader};
 use super::session::Session;
+use super::shutdown::unwritten;
 use super::state::CaptureState;
 use super::state::sharing::Sharing;
 use crate::failure::{Code, Failure};
@@ -140,7 +140,7 @@ async fn opened(
         return Ok(());
     }
     let opened = Opened { explicit_acknowledgements };
-    writer.send(&Response { opened: Some(opened), ..Response::default() }).await.map_err(closed)
+    writer.send(&Response { opened: Some(opened), ..Response::default() }).await.map_err(unwritten)
 }
 
 fn state_keys(bound: &[BoundBinding]) -> Vec<String> {

@@ -14,10 +14,10 @@ use super::config::rotation::Schemas;
 use super::config::schema;
 use super::config::secrets;
 use super::config::shape::{Way, to_upstream};
-use super::processes::shutdown::{closed, stopped};
 use super::processes::supervisor::Upstream;
 use super::protocol::{UpstreamProtocol, UpstreamSpec};
 use super::requests::Requests;
+use super::shutdown::{stopped, unwritten};
 use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
@@ -58,7 +58,7 @@ pub async fn serve<P: UpstreamProtocol>(
     let result = session.run().await;
     // Whatever the result: what was handed over before it must reach Flow.
     let written = tokio::select! {
-        written = session.writer.finish() => written.map_err(closed),
+        written = session.writer.finish() => written.map_err(unwritten),
         () = async { shutdown.requested().await; tokio::time::sleep(LAST_BYTES).await } => Ok(()),
     };
     result.and(written)
@@ -95,7 +95,7 @@ impl<P: UpstreamProtocol> Session<P> {
                     ));
                 }
             };
-            self.writer.send(&response).await.map_err(closed)?;
+            self.writer.send(&response).await.map_err(unwritten)?;
         }
     }
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::known;
-use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::shim::baked::{Baked, Identity};
 use crate::shim::command::CommandLine;

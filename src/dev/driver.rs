@@ -16,7 +16,7 @@ mod stderr;
 use self::connector::Connector;
 use self::message::kind;
 use super::catalog::task::{Task, VERSION, json};
-use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::flow::message::{
     Applied, ApplyRequest, CaptureSpec, DiscoverRequest, Discovered, Opened, Request, Response, Spec,

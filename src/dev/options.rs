@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::catalog::flow_yaml::Catalog;
 use super::catalog::task::Task;
 use super::driver::Driver;
-use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 
 /// Which capture of which file.

@@ -9,7 +9,7 @@ use super::display::output::Output;
 use super::driver::answers;
 use super::options::TaskOptions;
 use super::preview::{self, PreviewOptions};
-use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 
 /// What to ask.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::capture::collections::bindings::BoundBinding;
-use crate::capture::processes::shutdown::{Shutdown, stopped};
 use crate::capture::protocol::UpstreamProtocol;
 use crate::capture::requests::Requests;
+use crate::capture::shutdown::{Shutdown, stopped};
 use crate::capture::state::CaptureState;
 use crate::capture::stray::stray_request_or_end;
 use crate::failure::Failure;
@@ -71,7 +71,7 @@ pub(super) async fn rest(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::processes::shutdown::{Stop, Stopper};
+    use crate::capture::shutdown::{Stop, Stopper};
     use crate::flow::codec::Codec;
 
     fn at(text: &str) -> Timestamp {

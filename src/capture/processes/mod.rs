@@ -11,7 +11,6 @@ pub(super) mod mark;
 pub mod memory;
 pub mod process;
 pub mod pulse;
-pub mod shutdown;
 pub mod stacks;
 pub mod stderr;
 pub mod supervisor;

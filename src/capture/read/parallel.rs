@@ -15,9 +15,9 @@ use tokio::sync::watch;
 use super::standing::Standing;
 use super::{Part, Reader};
 use crate::capture::collections::bindings::BoundBinding;
-use crate::capture::processes::shutdown::closed;
 use crate::capture::protocol::{BoundStream, UpstreamProtocol};
 use crate::capture::requests::Requests;
+use crate::capture::shutdown::unwritten;
 use crate::capture::state::CaptureState;
 use crate::capture::state::sharing::{Form, Sharing};
 use crate::capture::stray::stray_request;
@@ -119,7 +119,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             let Some(stream) = company.queue.borrow_mut().pop_front() else { break };
             let mut state = company.state.borrow_mut().take(stream);
             let read = self.read_one(company, stream, &mut state, &mut writer).await;
-            let written = writer.forget_rest().await.map_err(closed);
+            let written = writer.forget_rest().await.map_err(unwritten);
             company.state.borrow_mut().give_back(stream, state);
             if let Err(failure) = read.and(written) {
                 if *company.form.borrow() == Form::Shared {

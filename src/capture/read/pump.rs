@@ -32,10 +32,10 @@ use crate::capture::input::damaged::is_half;
 use crate::capture::input::lines::Lines;
 use crate::capture::input::parser::LineParser;
 use crate::capture::processes::pulse::Pulse;
-use crate::capture::processes::shutdown::closed;
 use crate::capture::processes::supervisor::unreadable;
 use crate::capture::protocol::{BoundStream, UpstreamProtocol};
 use crate::capture::refresh::Refreshes;
+use crate::capture::shutdown::unwritten;
 use crate::capture::state::CaptureState;
 use crate::capture::state::acknowledged::StateFile;
 use crate::capture::state::sharing::Sharing;
@@ -182,19 +182,19 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.writer
             .send(&Response { checkpoint: Some(checkpoint), ..Response::default() })
             .await
-            .map_err(closed)
+            .map_err(unwritten)
     }
 
     /// Tells Flow of a schema. It takes effect with the checkpoint that must follow.
     async fn sourced_schema(&mut self, schema: SourcedSchema) -> Result<(), Failure> {
         let response = Response { sourced_schema: Some(schema), ..Response::default() };
-        self.writer.send(&response).await.map_err(closed)
+        self.writer.send(&response).await.map_err(unwritten)
     }
 
     /// Hands over the documents that were made.
     async fn flush(&mut self) -> Result<(), Failure> {
         self.tell();
-        self.writer.flush().await.map_err(closed)
+        self.writer.flush().await.map_err(unwritten)
     }
 
     /// Hands over documents before their own checkpoint. Those of other processes commit them, so what is

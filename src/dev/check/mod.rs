@@ -23,7 +23,7 @@ use self::report::{Place, Report};
 use self::subject::Subject;
 use super::display::form::Form;
 use super::known::{self, Known};
-use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::shim::baked::Baked;
 use crate::shim::definition::Definition;

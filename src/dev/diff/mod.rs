@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use self::change::{Changes, Effect};
 use self::side::Side;
 use super::display::form::Form;
-use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::shutdown::Shutdown;
 use crate::failure::Failure;
 
 /// Options of `diff`.

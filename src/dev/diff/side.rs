@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::capture::processes::shutdown::Shutdown;
+use crate::capture::shutdown::Shutdown;
 use crate::dev::catalog::flow_yaml::Catalog;
 use crate::dev::catalog::task::Task;
 use crate::dev::known::{self, Known};

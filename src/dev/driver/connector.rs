@@ -6,7 +6,7 @@
 use super::message::{kind, refreshed};
 use super::process::Process;
 use super::{answers, broken, sourced};
-use crate::capture::processes::shutdown::{Shutdown, stopped};
+use crate::capture::shutdown::{Shutdown, stopped};
 use crate::dev::catalog::task::Task;
 use crate::failure::Failure;
 use crate::flow::codec::CodecError;

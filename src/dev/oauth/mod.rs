@@ -21,7 +21,7 @@ use super::catalog::task::Task;
 use super::display::output::Output;
 use super::options::TaskOptions;
 use crate::capture::config::secrets;
-use crate::capture::processes::shutdown::{Shutdown, stopped};
+use crate::capture::shutdown::{Shutdown, stopped};
 use crate::failure::{Code, Failure};
 use crate::flow::message::OAuth2;
 use crate::http;

@@ -27,7 +27,7 @@ use super::catalog::flow_yaml::Catalog;
 use super::catalog::task::{Task, VERSION};
 use super::display::output::Output;
 use super::driver::{Driver, answers};
-use crate::capture::processes::shutdown::{Shutdown, stopped};
+use crate::capture::shutdown::{Shutdown, stopped};
 use crate::failure::{Cause, Code, Failure};
 use crate::flow::message::{CaptureSpec, OpenRequest, RangeSpec, Request};
 

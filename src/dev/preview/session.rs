@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::run::Run;
-use crate::capture::processes::shutdown::{Shutdown, Stop};
+use crate::capture::shutdown::{Shutdown, Stop};
 use crate::dev::driver::connector::{Connector, Event};
 use crate::failure::{Code, Failure};
 use crate::flow::codec::CodecError;

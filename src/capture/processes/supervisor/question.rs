@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Ended, Upstream};
 use crate::capture::processes::invocation::Invocation;
-use crate::capture::processes::shutdown::stopped;
 use crate::capture::processes::stacks;
+use crate::capture::shutdown::stopped;
 use crate::failure::{Code, Failure};
 use crate::shim::definition::Timeouts;
 

@@ -18,10 +18,10 @@ use crate::capture::input::pipe::Pipe;
 use crate::capture::processes::children;
 use crate::capture::processes::memory::Memory;
 use crate::capture::processes::pulse::{Pulse, Watched};
-use crate::capture::processes::shutdown::{Shutdown, stopped};
 use crate::capture::processes::stderr::Tail;
 use crate::capture::processes::tree::{Tree, names};
 use crate::capture::processes::workdir::Workdir;
+use crate::capture::shutdown::{Shutdown, stopped};
 use crate::failure::{Code, Failure};
 
 /// The longest line of an answer: a catalog of 20,000 streams fits.

@@ -3,8 +3,8 @@
 
 use super::Pump;
 use crate::capture::collections::bindings::BoundBinding;
-use crate::capture::processes::shutdown::closed;
 use crate::capture::protocol::UpstreamProtocol;
+use crate::capture::shutdown::unwritten;
 use crate::failure::Failure;
 use crate::flow::message::{BackfillBegin, BackfillComplete, Response};
 
@@ -16,7 +16,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         let mut said = !bindings.is_empty();
         for binding in bindings {
             let begin = Response { backfill_begin: Some(BackfillBegin { binding }), ..Response::default() };
-            self.writer.send(&begin).await.map_err(closed)?;
+            self.writer.send(&begin).await.map_err(unwritten)?;
         }
         // Of a source that says nothing, Flow knows the write schema, which stands in.
         for (stream, bound) in self.streams.iter().enumerate().filter(|(_, bound)| bound.is_sourced) {
@@ -84,7 +84,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.seen.completed = true;
             let complete = BackfillComplete { binding: finished.binding };
             let complete = Response { backfill_complete: Some(complete), ..Response::default() };
-            self.writer.send(&complete).await.map_err(closed)?;
+            self.writer.send(&complete).await.map_err(unwritten)?;
         }
         Ok(())
     }

@@ -81,7 +81,7 @@ pub fn stopped(why: Stop) -> Failure {
 }
 
 /// The failure of output that nobody reads, or that cannot be written.
-pub fn closed(error: WriteError) -> Failure {
+pub fn unwritten(error: WriteError) -> Failure {
     match error {
         WriteError::Closed => stopped(Stop::OutputClosed),
         WriteError::Failed(error) => Failure::new(Code::PIPES, format!("stdout cannot be written: {error}")),
