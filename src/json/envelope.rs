@@ -117,7 +117,8 @@ impl Envelopes {
         envelopes
     }
 
-    /// Notes scalars of a part from now on. Nothing was read yet.
+    /// Notes scalars of a part from now on: of a value, or of whole messages where all are of one stream,
+    /// whose name then is empty. Nothing was read yet.
     pub(crate) fn watch(&mut self, part: Part, watch: Box<dyn Watch>) {
         self.watch = Some((part, watch));
     }
@@ -176,8 +177,12 @@ impl Envelopes {
     /// What the watch says of the scalar at a place.
     fn watched(&self, place: Place) -> Watched {
         let Some((part, watch)) = &self.watch else { return Watched::No };
-        // The first group is of any stream; the others each have one, whose name may have escapes.
-        let stream = if self.last == 0 { None } else { plain_string(&self.last_name) };
+        let stream = match part {
+            Part::Message => Some(""),
+            // The first group is of any stream; the others each have one, whose name may have escapes.
+            _ if self.last == 0 => None,
+            _ => plain_string(&self.last_name),
+        };
         match (self.places.way(*part, place), stream) {
             (None, _) => Watched::No,
             (Some(_), None) => Watched::Unclear,
@@ -295,13 +300,16 @@ impl<'line> Walk<'line, '_> {
 
     /// Notes a scalar, if it is watched.
     fn note(&mut self, watched: Watched, scalar: &Range<usize>) -> Option<()> {
-        match (watched, &self.envelopes.watch) {
-            (Watched::As(number), Some((Part::Value(part), _))) => {
-                let of = *self.starts.get(usize::from(*part))?;
+        match watched {
+            Watched::No => {}
+            Watched::Unclear => self.parts.watched = false,
+            Watched::As(number) => {
+                let of = match self.envelopes.watch.as_ref()?.0 {
+                    Part::Value(part) => *self.starts.get(usize::from(part))?,
+                    _ => 0,
+                };
                 self.envelopes.spots.push(Spot { start: scalar.start - of, end: scalar.end - of, number });
             }
-            (Watched::Unclear | Watched::As(_), _) => self.parts.watched = false,
-            (Watched::No, _) => {}
         }
         Some(())
     }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::buffer::{Buffer, TooLong};
 use crate::capture::event::Traits;
 use crate::failure::{Code, Failure};
-use crate::json::envelope::{Envelopes, Part, Rule};
+use crate::json::envelope::{Envelopes, Part, Rule, Spot, Watch};
 
 /// The longest line of a file; memory holds one.
 const MAX_LINE: usize = 256 * 1024 * 1024;
@@ -27,6 +27,17 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const META: u8 = 0;
 const DELETED: u8 = 1;
 
+/// A record of a file.
+#[derive(Debug)]
+pub struct BatchRecord<'a> {
+    /// Its text.
+    pub text: &'a [u8],
+    /// What it has.
+    pub traits: Traits,
+    /// What was to be noted of it; `None` where it is not known.
+    pub(crate) spots: Option<&'a [Spot]>,
+}
+
 /// The records of one file.
 pub struct Records {
     path: PathBuf,
@@ -40,8 +51,13 @@ pub struct Records {
 
 impl Records {
     /// Opens a file of records of this stream. A member of the name of the marker that is not null says
-    /// that the row was deleted.
-    pub fn open(path: &Path, stream: &str, deletion_marker: &'static str) -> Result<Self, Failure> {
+    /// that the row was deleted; `watch` says which values are to be noted.
+    pub(crate) fn open(
+        path: &Path,
+        stream: &str,
+        deletion_marker: &'static str,
+        watch: Option<Box<dyn Watch>>,
+    ) -> Result<Self, Failure> {
         let failed = |error: &std::io::Error| {
             let path = path.display();
             Failure::new(
@@ -59,24 +75,31 @@ impl Records {
             Box::new(file)
         };
         let rule = |name, place| Rule { of: Part::Message, name, is: Part::Value(place) };
-        let envelopes = Envelopes::new(&[rule("_meta", META), rule(deletion_marker, DELETED)]);
+        let mut envelopes = Envelopes::new(&[rule("_meta", META), rule(deletion_marker, DELETED)]);
+        if let Some(watch) = watch {
+            envelopes.watch(Part::Message, watch);
+        }
         let (path, stream) = (path.to_owned(), stream.to_owned());
         let buffer = Buffer::for_lines(MAX_LINE);
         Ok(Self { path, stream, content, buffer, number: 0, envelopes, deletion_marker })
     }
 
-    /// The next record's text, and what it has; blank lines are passed over.
-    pub fn next_record(&mut self) -> Result<Option<(&[u8], Traits)>, Failure> {
+    /// The next record; blank lines are passed over.
+    pub fn next_record(&mut self) -> Result<Option<BatchRecord<'_>>, Failure> {
         let Some(place) = self.next_line()? else { return Ok(None) };
         let line = self.buffer.message(place).trim_ascii();
         let ordinary = if line.starts_with(b"{") { self.envelopes.read(line) } else { None };
         if let Some(parts) = ordinary {
-            return Ok(Some((line, Traits::noticed(&parts, META, DELETED))));
+            let traits = Traits::noticed(&parts, META, DELETED);
+            let spots = traits.watched.then(|| self.envelopes.spots());
+            // The parser of lines has none of it.
+            let traits = Traits { watched: false, ..traits };
+            return Ok(Some(BatchRecord { text: line, traits, spots }));
         }
         match serde_json::from_slice::<&RawValue>(line) {
             Ok(record) if record.get().starts_with('{') => {
-                let record = record.get();
-                Ok(Some((record.as_bytes(), Traits::find(record, self.deletion_marker))))
+                let traits = Traits::find(record.get(), self.deletion_marker);
+                Ok(Some(BatchRecord { text: record.get().as_bytes(), traits, spots: None }))
             }
             Ok(_) => Err(self.damaged("it is no JSON object")),
             Err(error) => {
@@ -136,14 +159,15 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::capture::documents::transform::Transform;
 
     fn records(content: &[u8]) -> Result<Vec<String>, Failure> {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         file.write_all(content).expect("written");
-        let mut records = Records::open(file.path(), "users", "_sdc_deleted_at")?;
+        let mut records = Records::open(file.path(), "users", "_sdc_deleted_at", None)?;
         let mut found = Vec::new();
-        while let Some((record, traits)) = records.next_record()? {
-            let record = std::str::from_utf8(record).expect("UTF-8");
+        while let Some(BatchRecord { text, traits, .. }) = records.next_record()? {
+            let record = std::str::from_utf8(text).expect("UTF-8");
             let found_slowly = Traits::find(record, "_sdc_deleted_at");
             assert_eq!((traits.meta, traits.deleted), (found_slowly.meta, found_slowly.deleted));
             found.push(record.to_owned());
@@ -169,6 +193,35 @@ mod tests {
 {"e":1,"e":2}
 "#;
         assert_eq!(records(text).expect("records").len(), 5);
+    }
+
+    #[test]
+    fn values_that_may_have_to_change_are_noted_as_they_are_read() {
+        let schema = serde_json::json!({"properties": {
+            "at": {"type": "string", "format": "date-time"},
+            "all": {"items": {"properties": {"at": {"type": "string", "format": "date-time"}}}},
+        }});
+        let mut transform = Transform::compile(&schema, &[]).expect("dates");
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let lines = concat!(
+            r#"{"id":1,"at":"2024-01-02 03:04:05","all":[{"at":"2024-01-02 03:04:05"},{"x":{"at":"a"}}]}"#,
+            "\n  ",
+            r#"{"id":2,"at":"2024-01-02 03:04:06","all":[{"at":"2024-01-02 03:04:05"},{"x":{"at":"a"}}]}"#,
+            "\n",
+            r#"{"all":[],"\u0061t":"2024-01-02 03:04:07"}"#,
+        );
+        file.write_all(lines.as_bytes()).expect("written");
+        let watch = Some(transform.watch());
+        let mut records = Records::open(file.path(), "users", "_sdc_deleted_at", watch).expect("a file");
+        let mut noted = Vec::new();
+        while let Some(BatchRecord { text, spots, .. }) = records.next_record().expect("a record") {
+            noted.push(spots.is_some());
+            let walked = transform.apply(text, None).to_vec();
+            assert_ne!(walked, text);
+            assert_eq!(transform.apply(text, spots), walked);
+        }
+        // Names with escapes are left to serde_json.
+        assert_eq!(noted, [true, true, false]);
     }
 
     #[test]

@@ -33,6 +33,23 @@ impl Places {
     }
 }
 
+/// The same where all records are of one binding.
+#[derive(Debug)]
+struct PlacesOfOne(Arc<Plan>);
+
+impl Transform {
+    /// Has the values noted that may have to be changed, in text that holds records of this binding alone.
+    pub(crate) fn watch(&self) -> Box<dyn Watch> {
+        Box::new(PlacesOfOne(self.plan.clone()))
+    }
+}
+
+impl Watch for PlacesOfOne {
+    fn watches(&self, _: &str, way: &[&Step]) -> Watched {
+        self.0.at(way)
+    }
+}
+
 impl Watch for Places {
     fn watches(&self, stream: &str, way: &[&Step]) -> Watched {
         match self.0.get(stream) {

@@ -88,7 +88,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             match item {
                 Item::Record { text, traits } => {
                     let Some(run) = &mut run else { continue };
-                    self.document(run.stream, &bundle.bytes[text.clone()], *traits)?;
+                    self.document(run.stream, &bundle.bytes[text.clone()], *traits, None)?;
                     run.records += 1;
                     self.after_record().await?;
                 }

@@ -1,10 +1,12 @@
 //! Hot path: records become documents, states become ours.
 
 use super::Pump;
+use crate::capture::documents::transform::Transform;
 use crate::capture::event::{Batch, Record, Traits};
-use crate::capture::input::batch;
+use crate::capture::input::batch::{self, BatchRecord};
 use crate::capture::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use crate::failure::Failure;
+use crate::json::envelope::Spot;
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
     pub(super) fn record(&mut self, record: &Record<'_>) -> Result<(), Failure> {
@@ -12,30 +14,38 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.counts.dropped_record(&record.stream);
             return Ok(());
         };
-        self.document(stream, record.data, record.traits)?;
+        self.document(stream, record.data, record.traits, None)?;
         if self.partitions.is_some() {
             self.lone_record(stream, record.partition.as_deref());
         }
         Ok(())
     }
 
-    pub(super) fn document(&mut self, stream: usize, record: &[u8], traits: Traits) -> Result<(), Failure> {
+    /// Writes a record. `spots` are the values of it that its transform asked for, where another than
+    /// the parser has them.
+    pub(super) fn document(
+        &mut self,
+        stream: usize,
+        record: &[u8],
+        traits: Traits,
+        spots: Option<&[Spot]>,
+    ) -> Result<(), Failure> {
         if record.len() > self.limit.bytes {
             let BoundStream { id, key, .. } = &self.streams[stream];
             let record = self.limit.cut_down(&id.to_string(), record, key)?;
             let traits = Traits::find(&record, self.protocol.deletion_marker());
-            self.write(stream, record.as_bytes(), traits);
+            self.write(stream, record.as_bytes(), traits, None);
         } else {
-            self.write(stream, record, traits);
+            self.write(stream, record, traits, spots);
         }
         Ok(())
     }
 
-    fn write(&mut self, stream: usize, record: &[u8], traits: Traits) {
+    fn write(&mut self, stream: usize, record: &[u8], traits: Traits, spots: Option<&[Spot]>) {
         self.counts.record(stream, record.len());
         self.seen.end_marks[stream] = false;
         let record = match &mut self.transforms[stream] {
-            Some(transform) => transform.apply(record, self.parser.spots(traits)),
+            Some(transform) => transform.apply(record, spots.or_else(|| self.parser.spots(traits))),
             None => record,
         };
         let written = self.refreshes.write(stream, record, traits, &mut self.documents, self.writer);
@@ -75,9 +85,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.counts.dropped(&batch.stream);
                 continue;
             };
-            let mut records = batch::Records::open(file, &batch.stream, self.protocol.deletion_marker())?;
-            while let Some((record, traits)) = records.next_record()? {
-                self.document(stream, record, traits)?;
+            let watch = self.transforms[stream].as_ref().map(Transform::watch);
+            let mut records =
+                batch::Records::open(file, &batch.stream, self.protocol.deletion_marker(), watch)?;
+            while let Some(BatchRecord { text, traits, spots }) = records.next_record()? {
+                self.document(stream, text, traits, spots)?;
                 self.after_record().await?;
             }
             records.remove();
