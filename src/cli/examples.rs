@@ -37,7 +37,7 @@ Examples:
   # With the states, until nothing comes for half a minute
   flow-shim preview --output-state --timeout 30s
   # Without the connector, from a recording
-  flow-shim preview --replay shims/source-x/recording";
+  flow-shim preview --replay shims/source-x/recorded";
 
 pub(super) const CHECK: &str = "\
 Examples:
@@ -79,14 +79,14 @@ Examples:
 pub(super) const RECORD: &str = "\
 Examples:
   # What a source answers to one call
-  flow-shim record recording -- source-x spec
-  flow-shim record recording -- source-x discover --config config.json";
+  flow-shim record recorded -- source-x spec
+  flow-shim record recorded -- source-x discover --config config.json";
 
 pub(super) const REPLAY: &str = "\
 Examples:
   # In the place of the source that was recorded
-  flow-shim replay recording spec
-  flow-shim replay recording discover --config config.json";
+  flow-shim replay recorded spec
+  flow-shim replay recorded discover --config config.json";
 
 pub(super) const NEW: &str = "\
 Examples:

@@ -3,10 +3,10 @@
 //!
 //! The kernel kills upstream's own process with us (`supervisor`), but not what that one has
 //! started. The warden holds the reading end of a pipe whose other end only we hold, so the pipe's
-//! end is our end, whatever caused it. It sits in a process group of its own, with no open file and no
-//! environment but the temporary folder's place, and finds upstream's processes by the mark in their environment: one that
-//! clears its environment, leaves its parents and outlives us is beyond it. PID 1 of a container
-//! needs none: the kernel ends the container with it.
+//! end is our end, whatever caused it. It sits in a process group of its own, with no open file and
+//! nothing in its environment but the place of temporary folders, and finds upstream's processes by
+//! the mark in their environment: one that clears its environment, leaves its parents and outlives us
+//! is beyond it. PID 1 of a container needs none: the kernel ends the container with it.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
