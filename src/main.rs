@@ -1,13 +1,11 @@
 //! The program: a runtime, signals as a wish to stop, one call, and an exit code.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use clap_complete::Shell;
 use flow_shim::capture::processes::warden;
 use flow_shim::capture::shutdown::{Shutdown, Stop, Stopper};
 use flow_shim::cli::{Cli, Command};
@@ -83,21 +81,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
             warden::watch(&session);
             Ok(0)
         }
-        Command::Completions { shell } => completions(shell).map(|()| 0),
-    }
-}
-
-/// Prints them. They are made first: clap takes a writer that fails for a bug, and a reader that has
-/// gone, as `head` does, is a quiet end.
-fn completions(shell: Shell) -> Result<(), Failure> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "flow-shim", &mut text);
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new(Code::PIPES, format!("stdout cannot be written: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
+        Command::Completions { shell } => dev::completions::print(&mut Cli::command(), shell).map(|()| 0),
     }
 }
 

@@ -9,6 +9,7 @@ use std::process::Command;
 use super::subprocess;
 use crate::env;
 use crate::failure::{Code, Failure};
+use crate::shim::command::{REQUIREMENTS, VENV};
 
 /// The oldest Python that current connectors run on.
 const OLDEST: (u32, u32) = (3, 10);
@@ -36,13 +37,14 @@ pub fn install(options: InstallOptions) -> Result<(), Failure> {
             format!("the shim folder {} cannot be opened: {error}", options.shim.display()),
         )
     })?;
-    let wanted = std::fs::read_to_string(shim.join("requirements.txt")).map_err(|error| {
+    let requirements = shim.join(REQUIREMENTS);
+    let wanted = std::fs::read_to_string(&requirements).map_err(|error| {
         Failure::new(
             Code::NO_REQUIREMENTS,
-            format!("{}: {error}; it names what is to be installed", shim.join("requirements.txt").display()),
+            format!("{}: {error}; it names what is to be installed", requirements.display()),
         )
     })?;
-    let venv = shim.join(".venv");
+    let venv = shim.join(VENV);
     let stamp = venv.join(STAMP);
     if !options.force && std::fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == wanted) {
         tracing::info!("{} is up to date", venv.display());
@@ -62,15 +64,12 @@ pub fn install(options: InstallOptions) -> Result<(), Failure> {
             &shim,
         )?;
         let mut install = Command::new(&uv);
-        install
-            .args(["pip", "install", "--python"])
-            .arg(venv.join("bin/python"))
-            .args(["-r", "requirements.txt"]);
+        install.args(["pip", "install", "--python"]).arg(venv.join("bin/python")).args(["-r", REQUIREMENTS]);
         run("installing requirements.txt", &mut install, &shim)?;
     } else {
         run("making the environment", Command::new(&python).args(["-m", "venv"]).arg(&venv), &shim)?;
         let mut install = Command::new(venv.join("bin/python"));
-        install.args(["-m", "pip", "install", "--disable-pip-version-check", "-r", "requirements.txt"]);
+        install.args(["-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS]);
         run("installing requirements.txt", &mut install, &shim)?;
     }
     std::fs::write(&stamp, wanted).map_err(|error| {

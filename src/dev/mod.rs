@@ -12,6 +12,7 @@
 pub mod bake;
 pub mod catalog;
 pub mod check;
+pub mod completions;
 pub mod diff;
 pub mod display;
 mod driver;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::failure::{Code, Failure};
+use crate::shim::command::REQUIREMENTS;
 use crate::shim::definition::ProtocolName;
 
 /// Where a repository keeps its shims.
@@ -57,7 +58,7 @@ pub fn new(options: NewOptions) -> Result<(), Failure> {
     for (file, text) in [
         ("shim.yaml", format!("protocol: {protocol}\ncommand: [{}]\n{spec}", quoted(program))),
         (
-            "requirements.txt",
+            REQUIREMENTS,
             format!(
                 "# Pin the version, and what it depends on: `flow-shim install`, then `.venv/bin/pip freeze`.\n{package}\n"
             ),

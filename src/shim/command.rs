@@ -12,7 +12,9 @@ use crate::env;
 use crate::failure::{Code, Failure};
 
 /// The virtual environment in a shim's folder.
-const VENV: &str = ".venv";
+pub const VENV: &str = ".venv";
+/// The file in a shim's folder that says what is installed there.
+pub const REQUIREMENTS: &str = "requirements.txt";
 
 /// Program and arguments, with the folder of the shim that names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,7 +85,7 @@ impl CommandLine {
     fn missing(&self, places: &str) -> Failure {
         let program = self.program();
         let advice = match &self.folder {
-            Some(folder) if folder.join("requirements.txt").exists() => {
+            Some(folder) if folder.join(REQUIREMENTS).exists() => {
                 format!("install it with `flow-shim install {}`", folder.display())
             }
             _ => "install it, or correct `command` in shim.yaml or the arguments after `--`".to_owned(),

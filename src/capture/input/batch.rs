@@ -92,8 +92,6 @@ impl Records {
         if let Some(parts) = ordinary {
             let traits = Traits::noticed(&parts, META, DELETED);
             let spots = traits.watched.then(|| self.envelopes.spots());
-            // The parser of lines has none of it.
-            let traits = Traits { watched: false, ..traits };
             return Ok(Some(BatchRecord { text: line, traits, spots }));
         }
         match serde_json::from_slice::<&RawValue>(line) {

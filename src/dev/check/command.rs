@@ -1,10 +1,9 @@
 //! Whether upstream's program is there, or can be installed, and is the one that was baked.
 
 use super::report::{Place, Report};
-use super::requirements::REQUIREMENTS;
 use super::subject::Subject;
 use crate::shim::baked::{self, Baked};
-use crate::shim::command::CommandLine;
+use crate::shim::command::{CommandLine, REQUIREMENTS, VENV};
 use crate::shim::load;
 
 /// Checks `command` and `spec.baked.json`.
@@ -29,7 +28,7 @@ pub(super) fn check(subject: &Subject<'_>, baked: Option<&Baked>, report: &mut R
             }
         }
         Err(failure) => {
-            let installed = subject.folder.join(".venv/bin").is_dir();
+            let installed = subject.folder.join(VENV).join("bin").is_dir();
             let installable = subject.folder.join(REQUIREMENTS).is_file();
             if installed || !installable {
                 let (what, advice) =

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use super::report::{Place, Report};
 use crate::dev::known;
-
-/// The file that says what is installed.
-pub(super) const REQUIREMENTS: &str = "requirements.txt";
+use crate::shim::command::REQUIREMENTS;
 
 /// Checks each line. Before a connector was recorded, it is still being made, and a warning will do.
 pub(super) fn check(folder: &Path, report: &mut Report) {

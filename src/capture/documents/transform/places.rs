@@ -33,27 +33,24 @@ impl Places {
     }
 }
 
-/// The same where all records are of one binding.
-#[derive(Debug)]
-struct PlacesOfOne(Arc<Plan>);
-
 impl Transform {
     /// Has the values noted that may have to be changed, in text that holds records of this binding alone.
     pub(crate) fn watch(&self) -> Box<dyn Watch> {
-        Box::new(PlacesOfOne(self.plan.clone()))
+        Box::new(self.plan.clone())
     }
 }
 
-impl Watch for PlacesOfOne {
+/// Of one binding, whatever its stream is called.
+impl Watch for Arc<Plan> {
     fn watches(&self, _: &str, way: &[&Step]) -> Watched {
-        self.0.at(way)
+        self.at(way)
     }
 }
 
 impl Watch for Places {
     fn watches(&self, stream: &str, way: &[&Step]) -> Watched {
         match self.0.get(stream) {
-            Some(Some(plan)) => plan.at(way),
+            Some(Some(plan)) => plan.watches(stream, way),
             Some(None) => Watched::Unclear,
             None => Watched::No,
         }
