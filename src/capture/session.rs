@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::apply::applied;
+use super::config::flags::{self, FeatureFlags};
 use super::config::rotation::Schemas;
 use super::config::schema;
 use super::config::secrets;
@@ -37,6 +38,8 @@ pub struct Session<P> {
     pub(super) writer: Writer,
     /// Whether Flow was told that the capture is open.
     pub(super) is_open: bool,
+    /// The feature flags of the endpoint config that was read last.
+    pub(super) flags: FeatureFlags,
     spec: Option<UpstreamSpec>,
 }
 
@@ -54,7 +57,16 @@ pub async fn serve<P: UpstreamProtocol>(
     let shutdown = upstream.shutdown.clone();
     let requests = Requests::start(input, codec);
     let writer = Writer::start(output, codec);
-    let mut session = Session { protocol, definition, upstream, requests, writer, is_open: false, spec };
+    let mut session = Session {
+        protocol,
+        definition,
+        upstream,
+        requests,
+        writer,
+        is_open: false,
+        flags: FeatureFlags::default(),
+        spec,
+    };
     let result = session.run().await;
     // Whatever the result: what was handed over before it must reach Flow.
     let written = tokio::select! {
@@ -111,7 +123,7 @@ impl<P: UpstreamProtocol> Session<P> {
         let resource = self.protocol.resource_spec();
         let spec = Spec {
             protocol: PROTOCOL_VERSION,
-            config_schema_json: schema::for_flow(&consent.config_schema).to_string().into_bytes(),
+            config_schema_json: self.schema_for_flow(&consent.config_schema).to_string().into_bytes(),
             resource_config_schema_json: resource.schema.to_string().into_bytes(),
             documentation_url: documentation,
             oauth2: consent.message,
@@ -148,6 +160,13 @@ impl<P: UpstreamProtocol> Session<P> {
         spec::consent(self.definition.oauth2.as_ref(), described, schema)
     }
 
+    /// The config schema as Flow gets it, with what belongs to flow-shim.
+    fn schema_for_flow(&self, seen: &Value) -> Value {
+        let mut schema = schema::for_flow(seen);
+        flags::offer(&mut schema, &self.definition);
+        schema
+    }
+
     /// Reads an endpoint config, holds it against the schema, and gives it in upstream's shape.
     pub(super) async fn config(&mut self, text: &[u8]) -> Result<Value, Failure> {
         let config: Value = if text.is_empty() {
@@ -160,10 +179,11 @@ impl<P: UpstreamProtocol> Session<P> {
         let consent = self.consent().await?;
         let seen = &consent.config_schema;
         secrets::hide(seen, &config);
+        self.flags = FeatureFlags::of(&config)?;
         let upstream = self.spec.as_ref().and_then(UpstreamSpec::config_schema);
         let way = Way { consent: consent.moves.clone(), moves: self.definition.config.map.0.clone() };
         let mapped = to_upstream(config.clone(), seen, upstream.as_ref(), &way)?;
-        let schemas = Schemas { flow: schema::for_flow(seen), upstream: upstream.unwrap_or_default() };
+        let schemas = Schemas { flow: self.schema_for_flow(seen), upstream: upstream.unwrap_or_default() };
         secrets::hide(&schemas.upstream, &mapped);
         self.upstream.rotation.begin(&config, mapped, way, schemas);
         Ok(self.upstream.rotation.newest())

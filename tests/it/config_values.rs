@@ -116,3 +116,39 @@ fn a_default_serves_where_the_schema_requires_a_value() {
     let (seen, _) = seen_by_discover(patch, &json!({"token": "t"}));
     assert_eq!(seen["count"], 1000);
 }
+
+#[test]
+fn feature_flags_belong_to_flow_shim() {
+    let config = |flags: &str| json!({"token": "t", "advanced": {"feature_flags": flags}});
+    let (seen, run) = seen_by_discover("", &config("no_backfill_signals, new_thing"));
+    assert_eq!(seen, json!({"token": "t", "count": 1000}));
+    let warned =
+        |flag: &str| run.logs.iter().any(|log| log["level"] == "warn" && log["fields"]["flag"] == flag);
+    assert!(warned("new_thing") && !warned("backfill_signals"), "{:?}", run.logs);
+    assert!(run.only("spec")["configSchema"]["properties"].get("advanced").is_none(), "no use for them");
+    let wrong = json!({"token": "t", "advanced": {"feature_flags": ["backfill_signals"]}});
+    let run = connector("").run(&[spec(), discover(&wrong)]);
+    assert_eq!(run.code, 4);
+    assert!(run.last_words().contains("/advanced/feature_flags"), "{}", run.last_words());
+}
+
+#[test]
+fn feature_flags_are_offered_where_the_shim_uses_one_and_other_advanced_settings_stay() {
+    let advanced = "advanced: {type: object, properties: {limit: {type: integer}}}";
+    let yaml = format!(
+        "config: {{schemaPatch: {{additionalProperties: true, properties: {{{advanced}}}}}}}\nstreams: {{overrides: {{users: {{refresh: truncate}}}}}}\n"
+    );
+    let config = json!({"token": "t", "advanced": {"feature_flags": "backfill_signals", "limit": 5}});
+    let run = connector(&yaml).run(&[spec(), discover(&config)]).succeeded();
+    let schema = run.only("spec")["configSchema"].clone();
+    assert_eq!(schema["properties"]["advanced"]["properties"]["feature_flags"]["type"], "string");
+    assert_eq!(schema["properties"]["advanced"]["properties"]["limit"]["type"], "integer");
+    assert!(schema["required"].as_array().is_none_or(|names| !names.contains(&json!("advanced"))));
+}
+
+#[test]
+fn what_a_plaintext_overlay_may_change_is_marked_for_flow() {
+    let patch = "config: {schemaPatch: {properties: {count: {nonsensitive: true}}}}\n";
+    let run = connector(patch).run(&[spec()]).succeeded();
+    assert_eq!(run.only("spec")["configSchema"]["properties"]["count"]["nonsensitive"], true);
+}

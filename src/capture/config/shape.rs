@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::schema;
+use super::{flags, schema};
 use crate::failure::{Code, Failure};
 use crate::json::defaults;
 use crate::json::remap::{Move, remap, restore};
@@ -75,6 +75,7 @@ fn completed(mut config: Value, seen: &Value) -> Value {
         members.shift_remove(SOPS);
         members.shift_remove(SKIP_INTERVAL);
     }
+    flags::remove(&mut config, seen);
     defaults::fill(&mut config, seen);
     config
 }

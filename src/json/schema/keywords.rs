@@ -72,9 +72,8 @@ pub fn form(keyword: &str) -> Option<Form> {
         "dependentRequired" => Form::NameLists,
         "title" | "description" | "$comment" | "contentEncoding" | "contentMediaType" | "x-str-minimum"
         | "x-str-maximum" => Form::Text,
-        "uniqueItems" | "deprecated" | "readOnly" | "writeOnly" | "secret" | "multiline" | "advanced" => {
-            Form::Flag
-        }
+        "uniqueItems" | "deprecated" | "readOnly" | "writeOnly" | "secret" | "multiline" | "advanced"
+        | "nonsensitive" => Form::Flag,
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => Form::Number,
         "multipleOf" => Form::Factor,
         "minLength" | "maxLength" | "minItems" | "maxItems" | "minContains" | "maxContains"
