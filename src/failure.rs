@@ -101,6 +101,14 @@ impl Failure {
         told.unwrap_or_else(|| FailureType::derived(self.cause(), &self.message))
     }
 
+    /// Says that a catalog came before the failure. Flow removes the bindings of streams that a catalog
+    /// lacks, so it must not be used.
+    #[must_use]
+    pub fn although_answered(mut self) -> Self {
+        self.message.push_str("; it printed a catalog, which may lack streams and is therefore not used");
+        self
+    }
+
     /// Puts what was being done before the message: `"validating: …"`.
     #[must_use]
     pub fn while_doing(mut self, context: &str) -> Self {

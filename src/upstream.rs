@@ -1,13 +1,12 @@
 //! The only file that knows both protocols: it picks one, by setting or by asking upstream.
 
 use std::io::{Read, Write};
-use std::ops::ControlFlow;
 
 use crate::airbyte::Airbyte;
 use crate::capture::config::rotation::{Encrypt, Rotation};
 use crate::capture::discover;
 use crate::capture::processes::claim;
-use crate::capture::processes::supervisor::{Operation, Upstream};
+use crate::capture::processes::supervisor::{Operation, Progress, Upstream};
 use crate::capture::protocol::{DiscoveredStream, Invocation, UpstreamProtocol, UpstreamSpec};
 use crate::capture::session::serve;
 use crate::capture::shutdown::Shutdown;
@@ -120,11 +119,8 @@ fn offered<P: UpstreamProtocol>(
     definition: &Definition,
     streams: Vec<DiscoveredStream>,
 ) -> Vec<Offered> {
-    let bound = |stream: DiscoveredStream| {
-        let binding = discover::binding(protocol, definition, &stream);
-        (stream, binding)
-    };
-    streams.into_iter().map(bound).collect()
+    let bindings = discover::bindings(protocol, definition, &streams);
+    streams.into_iter().zip(bindings).collect()
 }
 
 /// The baked specification, as long as it is of the upstream that is installed.
@@ -170,13 +166,16 @@ fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstrea
 /// Asks upstream what it is: an Airbyte source answers `spec`, an SDK tap `--about`.
 async fn detect(connector: &Connector) -> Result<ProtocolName, Failure> {
     let airbyte = upstream(connector, &airbyte(connector));
-    let (answered, said_spec) = probe(&airbyte, &["spec"], Airbyte::answers).await?;
+    let (answered, said_spec) = probe(&airbyte, &["spec"], |line, _| Airbyte::answers(line)).await?;
     if answered {
         tracing::info!("upstream answers `spec`: it is an Airbyte source");
         return Ok(ProtocolName::Airbyte);
     }
     let singer = upstream(connector, &singer(connector));
-    let (answered, said_about) = probe(&singer, &["--about", "--format=json"], Singer::answers).await?;
+    let (answered, said_about) = probe(&singer, &["--about", "--format=json"], |line, output| {
+        Singer::may_end_about(line) && Singer::answers(output)
+    })
+    .await?;
     if answered {
         tracing::info!("upstream answers `--about`: it is a Singer tap");
         return Ok(ProtocolName::Singer);
@@ -191,25 +190,33 @@ async fn detect(connector: &Connector) -> Result<ProtocolName, Failure> {
     ))
 }
 
-/// Runs upstream with these arguments: whether its output is the answer, else what it printed.
+/// Runs upstream with these arguments: whether it answered, else what it printed. `is_answer` gets each
+/// line, and all that was printed so far.
 async fn probe(
     upstream: &Upstream,
     arguments: &[&str],
-    is_answer: fn(&str) -> bool,
+    is_answer: impl Fn(&str, &str) -> bool,
 ) -> Result<(bool, String), Failure> {
     let invocation = Invocation {
         arguments: arguments.iter().map(|&text| text.into()).collect(),
         ..Invocation::default()
     };
     let mut output = String::new();
+    let mut answered = false;
     let ended = upstream
         .run(Operation::Spec, &invocation, |line| {
-            output.push_str(&String::from_utf8_lossy(line));
+            let line = String::from_utf8_lossy(line);
+            output.push_str(&line);
             output.push('\n');
-            if output.len() > PROBE_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            answered = answered || is_answer(&line, &output);
+            match answered {
+                _ if output.len() > PROBE_BYTES => Progress::Enough,
+                true => Progress::Answered,
+                false => Progress::Unanswered,
+            }
         })
         .await?;
-    if is_answer(&output) {
+    if answered {
         return Ok((true, String::new()));
     }
     let said = ended

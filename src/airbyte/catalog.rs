@@ -11,6 +11,10 @@ use super::resource::{ResourceConfig, SyncMode};
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
+use crate::json::schema::cursors;
+
+/// How many fields a message proposes as cursors.
+const CURSORS: usize = 10;
 
 #[derive(Deserialize)]
 struct Catalog<'a> {
@@ -43,8 +47,12 @@ fn discovered(mut stream: Map<String, Value>) -> Option<DiscoveredStream> {
         stream.get("namespace").and_then(Value::as_str).filter(|n| !n.is_empty()).map(str::to_owned);
     let schema = Packed::from(&stream.shift_remove("json_schema").unwrap_or_else(|| json!({})));
     let stream = Value::Object(stream);
-    let mode =
-        if modes(&stream).contains(&"incremental") { SyncMode::Incremental } else { SyncMode::FullRefresh };
+    let listed = modes(&stream);
+    let incremental = listed.contains(&"incremental");
+    // Without a cursor, an incremental read fails or reads everything each time.
+    let lacks_cursor = incremental && !has_cursor(&stream);
+    let full_refresh = !incremental || (lacks_cursor && listed.contains(&"full_refresh"));
+    let mode = if full_refresh { SyncMode::FullRefresh } else { SyncMode::Incremental };
     let mut resource_config = json!({"stream": name, "syncMode": mode.as_str()});
     if let Some(namespace) = &namespace {
         resource_config["namespace"] = json!(namespace);
@@ -70,13 +78,20 @@ fn discovered(mut stream: Map<String, Value>) -> Option<DiscoveredStream> {
         resource_config,
         resource_path,
         schema,
-        enabled: true,
+        // What cannot be read before somebody chooses a cursor must not keep a capture from being published.
+        enabled: full_refresh || !lacks_cursor,
         partial_updates: false,
     })
 }
 
+/// Whether the source itself knows by which field it finds what is new.
+fn has_cursor(stream: &Value) -> bool {
+    let default = &stream["default_cursor_field"];
+    stream["source_defined_cursor"] == true || default.as_array().is_some_and(|field| !field.is_empty())
+}
+
 /// Every source can refresh fully, also one that lists nothing (airbyte-protocol.md, 3.1).
-fn modes(stream: &Value) -> Vec<&str> {
+pub(super) fn modes(stream: &Value) -> Vec<&str> {
     let listed: Vec<&str> =
         stream["supported_sync_modes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if listed.is_empty() { vec!["full_refresh"] } else { listed }
@@ -105,13 +120,29 @@ pub(super) fn supports(stream: &DiscoveredStream, config: &Value) -> Result<(), 
     let source = source.tree();
     let modes = modes(&source);
     if modes.contains(&config.sync_mode.as_str()) {
-        return Ok(());
+        let chosen = config.cursor_field.is_some_and(|field| !field.is_empty());
+        if config.sync_mode == SyncMode::FullRefresh || chosen || has_cursor(&source) {
+            return Ok(());
+        }
+        return Err(no_cursor(stream, &modes));
     }
     Err(format!(
         "it cannot be read in the sync mode {}; set `syncMode` to {}",
         config.sync_mode.as_str(),
         modes.join(" or ")
     ))
+}
+
+fn no_cursor(stream: &DiscoveredStream, modes: &[&str]) -> String {
+    let fields = cursors::candidates(&stream.schema.tree(), CURSORS);
+    let fields = match fields.as_slice() {
+        [] => String::new(),
+        fields => format!(", such as {}", fields.join(", ")),
+    };
+    let other = if modes.contains(&"full_refresh") { ", or `syncMode` to full_refresh" } else { "" };
+    format!(
+        "the source has no cursor of its own for it; set `cursorField` to a field that grows{fields}{other}"
+    )
 }
 
 /// What a source is told to read.

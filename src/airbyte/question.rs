@@ -1,9 +1,8 @@
 //! Questions that a source answers once: spec, check and discover.
 //!
 //! The answer is the first message of its type among log lines (airbyte-protocol.md, 1.3). A source
-//! may answer and exit badly, fail with exit 0, or say nothing at all.
-
-use std::ops::ControlFlow;
+//! may answer and exit badly, fail with exit 0, or say nothing at all. A catalog with a failure beside it
+//! is none: Flow removes the bindings of streams that it lacks (flow-protocol.md, R3).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,7 +12,7 @@ use super::{catalog, message};
 use crate::capture::config::rotation::Rotation;
 use crate::capture::event::{Answer, ErrorReport, Event, LineError};
 use crate::capture::input::glued;
-use crate::capture::processes::supervisor::{Ended, Operation, Upstream};
+use crate::capture::processes::supervisor::{Ended, Operation, Progress, Upstream};
 use crate::capture::protocol::{Argument, DiscoveredStream, Invocation, PrivateFile, UpstreamSpec};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
@@ -54,6 +53,10 @@ pub(super) async fn check(upstream: &Upstream, config: &Value) -> Result<(), Fai
 pub(super) async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
     let (mut answer, ended) = ask(upstream, Operation::Discover, Some(config)).await?;
     let text = answer.catalog.take().ok_or_else(|| answer.failure(&ended, Operation::Discover))?;
+    if answer.error.is_some() || !ended.is_answer_good(true) {
+        return Err(answer.failure(&ended, Operation::Discover).although_answered());
+    }
+    ended.warn_of_errors(answer.logged_error.as_deref());
     catalog::streams(&text).map_err(|why| unreadable(Operation::Discover, &why))
 }
 
@@ -64,6 +67,8 @@ struct Heard {
     catalog: Option<Box<RawValue>>,
     status: Option<Result<(), String>>,
     error: Option<ErrorReport>,
+    /// The first log message of level error.
+    logged_error: Option<String>,
 }
 
 async fn ask(
@@ -80,7 +85,7 @@ async fn ask(
     let ended = upstream
         .run(operation, &invocation, |line| {
             heard.line(line, &upstream.rotation);
-            ControlFlow::Continue(())
+            if heard.has_answered(operation) { Progress::Answered } else { Progress::Unanswered }
         })
         .await?;
     Ok((heard, ended))
@@ -102,7 +107,12 @@ impl Heard {
                 log::upstream(Level::Error, &report.message, report.fields());
                 self.error.get_or_insert(*report);
             }
-            Ok(Event::Log(line)) => log::upstream(line.level, &line.message, line.fields),
+            Ok(Event::Log(line)) => {
+                if line.level == Level::Error {
+                    self.logged_error.get_or_insert_with(|| line.message.clone().into_owned());
+                }
+                log::upstream(line.level, &line.message, line.fields);
+            }
             Ok(Event::ConfigUpdate(config)) => rotation.note(config),
             Ok(_) => {}
             Err(error) => match (glued::parts(line), error) {
@@ -110,6 +120,14 @@ impl Heard {
                 (None, LineError::Damaged { .. }) => {}
                 (None, LineError::NotAMessage) => stray(line),
             },
+        }
+    }
+
+    fn has_answered(&self, operation: Operation) -> bool {
+        match operation {
+            Operation::Spec => self.spec.is_some(),
+            Operation::Check => self.status.is_some(),
+            Operation::Discover => self.catalog.is_some(),
         }
     }
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::catalog;
 use crate::capture::protocol::{DiscoveredStream, Resource, ResourceSpec, StreamId};
 use crate::json::packed::Packed;
 
@@ -59,11 +60,14 @@ pub(super) fn read(config: &Value) -> Result<Resource, String> {
     Ok(Resource { id, path, full_refresh: config.sync_mode == SyncMode::FullRefresh })
 }
 
-/// The resource config that airbyte-to-flow proposed: always with a cursor, the key's pointers without
+/// The resource config that airbyte-to-flow proposed: incremental where it can be, always with a cursor, the key's pointers without
 /// their first slash where the source proposes none (flow-protocol.md, 9.2).
 pub(super) fn as_airbyte_to_flow_proposed(stream: &DiscoveredStream, key: &[String]) -> Value {
     let mut config = stream.resource_config.clone();
     let source = stream.source_stream.as_ref().map(Packed::tree).unwrap_or_default();
+    if catalog::modes(&source).contains(&"incremental") {
+        config["syncMode"] = json!(SyncMode::Incremental.as_str());
+    }
     config["cursorField"] = match &source["default_cursor_field"] {
         Value::Array(field) if !field.is_empty() => json!(field),
         _ => key.iter().map(|pointer| pointer.trim_start_matches('/')).collect(),

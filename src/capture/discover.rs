@@ -1,9 +1,10 @@
 //! Discover: upstream's streams become bindings that Flow can propose.
 
+use super::collections::names::make_distinct;
 use super::collections::schema::{self, Publishing};
 use super::protocol::{DiscoveredStream, UpstreamProtocol};
 use super::session::Session;
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::flow::message::{DiscoverRequest, Discovered, DiscoveredBinding, Response};
 use crate::shim::definition::Definition;
 use crate::shim::read::DiscoverOnOpen;
@@ -13,14 +14,43 @@ impl<P: UpstreamProtocol> Session<P> {
     pub(super) async fn discover(&mut self, request: &DiscoverRequest) -> Result<Response, Failure> {
         let config = self.config(&request.config_json).await?;
         let streams = self.protocol.discover(&self.upstream, &config).await?;
-        let (protocol, definition) = (&self.protocol, &self.definition);
-        let bindings = streams.iter().filter_map(|stream| binding(protocol, definition, stream)).collect();
+        let bindings: Vec<DiscoveredBinding> =
+            bindings(&self.protocol, &self.definition, &streams).into_iter().flatten().collect();
+        if bindings.is_empty() {
+            return Err(nothing(streams.len()));
+        }
         Ok(Response { discovered: Some(Discovered { bindings }), ..Response::default() })
     }
 }
 
+/// Flow removes the bindings of streams that a discovery lacks, so one that finds nothing is a failure
+/// (flow-protocol.md, R3).
+fn nothing(omitted: usize) -> Failure {
+    let why = if omitted == 0 {
+        "upstream's catalog has no streams; look at its log, and at what the credentials in the endpoint config may read"
+            .to_owned()
+    } else {
+        format!(
+            "`streams.omit` in shim.yaml omits all {omitted} streams of upstream's catalog; narrow its globs"
+        )
+    };
+    Failure::new(Code::NO_STREAMS, why)
+}
+
+/// The binding of each stream, with names that Flow keeps apart; `None` where the shim never shows it.
+pub fn bindings<P: UpstreamProtocol>(
+    protocol: &P,
+    definition: &Definition,
+    streams: &[DiscoveredStream],
+) -> Vec<Option<DiscoveredBinding>> {
+    let mut bindings: Vec<Option<DiscoveredBinding>> =
+        streams.iter().map(|stream| binding(protocol, definition, stream)).collect();
+    make_distinct(bindings.iter_mut().flatten());
+    bindings
+}
+
 /// The binding of a stream; `None` where the shim never shows it.
-pub fn binding<P: UpstreamProtocol>(
+fn binding<P: UpstreamProtocol>(
     protocol: &P,
     definition: &Definition,
     stream: &DiscoveredStream,

@@ -25,6 +25,7 @@ use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
 use crate::flow::writer::Writer;
 use crate::oauth::spec::{self, Consent};
 use crate::shim::definition::Definition;
+use crate::shim::documentation;
 
 /// How long a reader that stalls may take for our last bytes once a stop was asked for.
 const LAST_BYTES: Duration = Duration::from_secs(5);
@@ -116,16 +117,12 @@ impl<P: UpstreamProtocol> Session<P> {
         for doubt in &consent.doubts {
             tracing::warn!("oauth2: {doubt}");
         }
-        let documentation = match &self.definition.documentation_url {
-            Some(url) => url.clone(),
-            None => self.spec.as_ref().and_then(|spec| spec.documentation_url.clone()).unwrap_or_default(),
-        };
         let resource = self.protocol.resource_spec();
         let spec = Spec {
             protocol: PROTOCOL_VERSION,
             config_schema_json: self.schema_for_flow(&consent.config_schema).to_string().into_bytes(),
             resource_config_schema_json: resource.schema.to_string().into_bytes(),
-            documentation_url: documentation,
+            documentation_url: self.documentation_url(),
             oauth2: consent.message,
             resource_path_pointers: resource
                 .path_pointers
@@ -134,6 +131,15 @@ impl<P: UpstreamProtocol> Session<P> {
                 .collect(),
         };
         Ok(Response { spec: Some(spec), ..Response::default() })
+    }
+
+    /// Where the connector's documentation is: as the shim says, else as upstream does, else a guess. Flow
+    /// refuses a connector without it.
+    fn documentation_url(&self) -> String {
+        let upstreams = self.spec.as_ref().and_then(|spec| spec.documentation_url.as_ref());
+        let told = [self.definition.documentation_url.as_ref(), upstreams].into_iter().flatten();
+        let told = told.map(|url| url.trim()).find(|url| !url.is_empty()).map(str::to_owned);
+        told.unwrap_or_else(|| documentation::default_url(&self.upstream.command))
     }
 
     /// Upstream's specification, asked for once.

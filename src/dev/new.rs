@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::failure::{Code, Failure};
 use crate::shim::command::REQUIREMENTS;
 use crate::shim::definition::ProtocolName;
+use crate::shim::documentation;
 
 /// Where a repository keeps its shims.
 const SHIMS: &str = "shims";
@@ -53,10 +54,13 @@ pub fn new(options: NewOptions) -> Result<(), Failure> {
         ProtocolName::Airbyte => ("airbyte", "Airbyte source", ""),
         ProtocolName::Singer => ("singer", "Singer tap", TAP_CONFIG),
     };
+    let documentation = documentation::page_of(&package)
+        .map(|url| format!("documentationUrl: {}\n", quoted(&url)))
+        .unwrap_or_default();
     std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
     let shown = folder.display();
     for (file, text) in [
-        ("shim.yaml", format!("protocol: {protocol}\ncommand: [{}]\n{spec}", quoted(program))),
+        ("shim.yaml", format!("protocol: {protocol}\ncommand: [{}]\n{documentation}{spec}", quoted(program))),
         (
             REQUIREMENTS,
             format!(

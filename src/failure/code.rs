@@ -130,6 +130,8 @@ codes! {
         BINDING = "binding";
         /// The source has no such stream.
         NO_STREAM = "no-stream";
+        /// A discovery found no stream at all.
+        NO_STREAMS = "no-streams";
         /// A stream cannot be read in the way that its binding asks for.
         STREAM_MODE = "stream-mode";
         /// A state in Flow's keeping cannot be read.

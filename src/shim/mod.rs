@@ -2,13 +2,15 @@
 //!
 //! [`definition`] is the whole of a `shim.yaml`; [`read`], [`schema`] and [`streams`] have its larger
 //! sections, [`units`] and [`pointers`] the forms of its values. [`load`] finds and reads the folder,
-//! [`atf`] one of airbyte-to-flow's. [`stream`] is what all of it says of one stream.
+//! [`atf`] one of airbyte-to-flow's. [`stream`] is what all of it says of one stream, and
+//! [`documentation`] where a connector's documentation is when nothing says so.
 
 pub mod atf;
 mod atf_files;
 pub mod baked;
 pub mod command;
 pub mod definition;
+pub mod documentation;
 pub mod load;
 mod metadata;
 mod mistakes;

@@ -1,11 +1,9 @@
 //! `--about`: what an SDK tap tells of its settings. Other taps know no such flag.
 
-use std::ops::ControlFlow;
-
 use serde_json::{Map, Value};
 
 use crate::capture::config::secrets::tells_secret;
-use crate::capture::processes::supervisor::{Operation, Upstream};
+use crate::capture::processes::supervisor::{Operation, Progress, Upstream};
 use crate::capture::protocol::{Invocation, UpstreamSpec};
 use crate::failure::Failure;
 use crate::json::packed::Packed;
@@ -32,7 +30,7 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
         .run(Operation::Spec, &invocation, |line| {
             text.push_str(&String::from_utf8_lossy(line));
             text.push('\n');
-            ControlFlow::Continue(())
+            if may_end(line) && is_about(&text) { Progress::Answered } else { Progress::Unanswered }
         })
         .await?;
     let about = read(&text);
@@ -59,6 +57,12 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
 /// What a tap told of itself, behind whatever it printed first; `None` where it told nothing.
 fn read(output: &str) -> Option<Value> {
     serde_json::from_str(&output[output.find('{')?..]).ok()
+}
+
+/// Whether a JSON document over many lines may end with this one: a closing brace at its end, and no indent.
+/// Trying to read it at each line would take time in the square of its length.
+pub(super) fn may_end(line: &[u8]) -> bool {
+    line.trim_ascii_end().ends_with(b"}") && !line.starts_with(b" ") && !line.starts_with(b"\t")
 }
 
 /// Whether this is what a tap tells of itself.

@@ -1,15 +1,15 @@
 //! Discovery: a tap's catalog becomes streams.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::entry::{Entry, INCREMENTAL, key_columns};
-use crate::capture::processes::supervisor::{Operation, Upstream};
+use super::about;
+use super::entry::{Entry, FULL_TABLE, INCREMENTAL, key_columns};
+use crate::capture::processes::supervisor::{Operation, Progress, Upstream};
 use crate::capture::protocol::{Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, StreamId};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
@@ -17,6 +17,8 @@ use crate::log::{self, Level};
 
 /// How many lines of a sync are looked at for schemas, where a tap answers a discovery with one.
 const SYNC_LINES: usize = 10_000;
+/// How often a catalog is read to see whether it is whole, before the tap has ended its output.
+const TRIES: usize = 16;
 
 /// Runs discoveries, and keeps that of a check: a validation asks twice for the same.
 #[derive(Debug, Default)]
@@ -53,9 +55,11 @@ async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredS
     };
     let mut answer = Answer::default();
     let ended = upstream.run(Operation::Discover, &invocation, |line| answer.line(line)).await?;
-    if !ended.status.success() && !ended.cut_short {
-        return Err(ended.failure("discover"));
+    if !ended.is_answer_good(answer.is_whole) {
+        let failure = ended.failure("discover");
+        return Err(if answer.is_whole { failure.although_answered() } else { failure });
     }
+    ended.warn_of_errors(None);
     answer.streams().ok_or_else(|| {
         let program = &ended.program;
         Failure::new(
@@ -74,25 +78,35 @@ struct Answer {
     /// The streams of those.
     names: HashSet<Value>,
     is_sync: bool,
+    /// Whether `text` is a whole catalog.
+    is_whole: bool,
     lines: usize,
+    /// How often it was tried to read the catalog before its end.
+    tries: usize,
 }
 
 impl Answer {
-    fn line(&mut self, line: &[u8]) -> ControlFlow<()> {
+    fn line(&mut self, line: &[u8]) -> Progress {
         if self.text.is_empty() && !self.is_sync {
             if line.trim_ascii().is_empty() {
-                return ControlFlow::Continue(());
+                return Progress::Unanswered;
             }
             self.is_sync = serde_json::from_slice::<Message>(line).is_ok();
             if !self.is_sync && !line.trim_ascii_start().starts_with(b"{") {
                 log::upstream(Level::Warn, String::from_utf8_lossy(line).trim_end(), Map::new());
-                return ControlFlow::Continue(());
+                return Progress::Unanswered;
             }
+        }
+        if self.is_whole {
+            log::upstream(Level::Info, String::from_utf8_lossy(line).trim_end(), Map::new());
+            return Progress::Answered;
         }
         if !self.is_sync {
             self.text.extend_from_slice(line);
             self.text.push(b'\n');
-            return ControlFlow::Continue(());
+            self.is_whole =
+                self.may_be_whole(line) && serde_json::from_slice::<Catalog<'_>>(&self.text).is_ok();
+            return if self.is_whole { Progress::Answered } else { Progress::Unanswered };
         }
         self.lines += 1;
         if let Ok(message) = serde_json::from_slice::<Value>(line)
@@ -101,7 +115,15 @@ impl Answer {
         {
             self.schemas.push(message);
         }
-        if self.lines >= SYNC_LINES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.lines >= SYNC_LINES { Progress::Enough } else { Progress::Unanswered }
+    }
+
+    /// Whether the catalog may end with this line. A reading takes time in proportion to its size, so
+    /// there are few.
+    fn may_be_whole(&mut self, line: &[u8]) -> bool {
+        let may = about::may_end(line) && self.tries < TRIES;
+        self.tries += usize::from(may);
+        may
     }
 
     /// The streams; `None` where the tap printed no catalog.
@@ -165,13 +187,16 @@ fn streams(entries: impl Iterator<Item = Value>) -> Vec<DiscoveredStream> {
 pub(super) fn discovered(raw: &Value) -> Option<DiscoveredStream> {
     let entry = Entry(raw);
     let name = entry.id()?.to_owned();
-    let method = entry.method();
+    let key = entry.replication_key().or_else(|| entry.valid_replication_keys().first().copied());
+    let method = match entry.method() {
+        // A tap that reads it no other way has a cursor of its own; any other would have none.
+        INCREMENTAL if key.is_none() && entry.forced_method().is_none() => FULL_TABLE,
+        method => method,
+    };
     let mut resource_config = json!({
         "tap_stream_id": name, "stream": raw["stream"].as_str().unwrap_or(&name), "replication_method": method,
     });
-    if method == INCREMENTAL
-        && let Some(key) = entry.replication_key().or_else(|| entry.valid_replication_keys().first().copied())
-    {
+    if let Some(key) = key.filter(|_| method == INCREMENTAL) {
         resource_config["replication_key"] = json!(key);
     }
     Some(DiscoveredStream {
@@ -209,7 +234,7 @@ mod tests {
     fn answered(text: &str) -> Option<Vec<DiscoveredStream>> {
         let mut answer = Answer::default();
         for line in text.lines() {
-            if answer.line(line.as_bytes()).is_break() {
+            if answer.line(line.as_bytes()) == Progress::Enough {
                 break;
             }
         }

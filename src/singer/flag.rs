@@ -2,10 +2,9 @@
 //! that older spelling. SDK taps refuse the older one (singer-protocol.md, 1.1), so it is not tried
 //! blindly: the tap's own `--help` decides.
 
-use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
-use crate::capture::processes::supervisor::{Operation, Upstream};
+use crate::capture::processes::supervisor::{Operation, Progress, Upstream};
 use crate::capture::protocol::Invocation;
 use crate::failure::Failure;
 use crate::shim::definition::CatalogFlag;
@@ -50,7 +49,7 @@ impl Flag {
         upstream
             .run(Operation::Spec, &invocation, |line| {
                 help.push_str(&String::from_utf8_lossy(line));
-                ControlFlow::Continue(())
+                Progress::Unanswered
             })
             .await?;
         let flag = if only_properties(&help) { PROPERTIES } else { CATALOG };

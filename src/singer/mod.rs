@@ -56,6 +56,11 @@ impl Singer {
         }
     }
 
+    /// Whether what a tap tells of itself may end with this line.
+    pub fn may_end_about(line: &str) -> bool {
+        about::may_end(line.as_bytes())
+    }
+
     /// Whether a program that was asked `--about` told what it is, as an SDK tap does.
     pub fn answers(output: &str) -> bool {
         about::is_about(output)

@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 use super::entry::{Entry, FULL_TABLE, INCREMENTAL, LOG_BASED, has_column};
 use crate::capture::protocol::{DiscoveredStream, Resource, ResourceSpec, StreamId};
 use crate::json::packed::Packed;
+use crate::json::schema::cursors;
+
+/// How many columns a message proposes as replication keys.
+const COLUMNS: usize = 10;
 
 pub(super) fn read(config: &Value) -> Result<Resource, String> {
     let Some(name) = config["tap_stream_id"].as_str() else {
@@ -43,7 +47,15 @@ pub(super) fn supports(stream: &DiscoveredStream, config: &Value) -> Result<(), 
     }
     let valid = entry.valid_replication_keys();
     match replication_key(config).or_else(|| entry.replication_key()) {
-        None if valid.len() == 1 => Ok(()),
+        None if valid.len() == 1 || (valid.is_empty() && entry.forced_method().is_some()) => Ok(()),
+        None if valid.is_empty() => {
+            let columns = cursors::candidates(&stream.schema.tree(), COLUMNS);
+            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+            Err(format!(
+                "INCREMENTAL needs a `replication_key`, a column that grows{}; or set `replication_method` to FULL_TABLE",
+                one_of(&columns)
+            ))
+        }
         None => Err(format!("INCREMENTAL needs a `replication_key`{}", one_of(&valid))),
         Some(key) if valid.is_empty() || valid.contains(&key) || has_column(&stream.schema.tree(), key) => {
             Ok(())

@@ -61,7 +61,10 @@ fn a_file_named_star_serves_streams_without_a_file_of_that_kind() {
     let run = folder.run(&[spec(), discover(&json!({"access_token": "t", "start_date": "x"}))]).succeeded();
     let answer = run.only("spec");
     assert_eq!(answer.get("oauth2"), None, "a placeholder means none");
-    assert_eq!(answer.get("documentationUrl"), None, "the file gives none, so the source's does not count");
+    assert_eq!(
+        answer["documentationUrl"], "https://docs.example.com",
+        "the file gives none, and Flow refuses a connector without one"
+    );
     let keys: Vec<Value> = streams(&run).iter().map(|binding| binding["key"].clone()).collect();
     assert_eq!(keys[0], json!(["/id"]), "users has a patch of its own, and the wildcard's key");
     assert_eq!(keys[2], json!(["/at"]), "events has a key of its own");

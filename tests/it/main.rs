@@ -50,6 +50,7 @@ mod oauth_spec;
 mod out_of_memory;
 mod parallelism;
 mod pull_upstream;
+mod questions;
 mod quick_start;
 mod readme;
 mod real_acknowledgements;

@@ -45,7 +45,7 @@ fn is_whole(range: &RangeSpec) -> bool {
 }
 
 /// The upper half of the 64-bit XXH3 of the steps, each followed by a zero byte.
-fn hash(path: &[String]) -> u32 {
+pub(super) fn hash(path: &[String]) -> u32 {
     let mut bytes = Vec::new();
     for step in path {
         bytes.extend_from_slice(step.as_bytes());

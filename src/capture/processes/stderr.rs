@@ -57,6 +57,12 @@ impl Tail {
         exception.or_else(|| lines().find(|line| !line.trim().is_empty())).map(|line| line.trim().to_owned())
     }
 
+    /// The first entry that was logged as an error; `None` where there is none.
+    pub fn first_error(&self) -> Option<String> {
+        let mut errors = self.entries.iter().filter(|(level, _)| *level == Some(Level::Error));
+        errors.next().map(|(_, text)| first_line(text))
+    }
+
     /// The last traceback, whole; `None` where there is none.
     pub fn traceback(&self) -> Option<&str> {
         let mut texts = self.entries.iter().rev().map(|(_, text)| text.as_str());

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::yaml::{Located, parse, wrong};
 use crate::failure::Failure;
 use crate::flow::message::DiscoveredBinding;
+use crate::flow::name;
 
 /// The annotation that carries the source's whole schema: long, and Open can discover it again.
 const SOURCE_SCHEMA: &str = "x-source-schema";
@@ -59,10 +60,9 @@ fn described(capture: &str, found: &[DiscoveredBinding]) -> (Vec<Value>, Map<Str
     (bindings, collections)
 }
 
-/// A name that Flow takes: letters, digits, `-`, `_` and `.` between slashes.
+/// The name that Flow gives the collection. A connector that recommends one name twice gets numbers.
 fn collection_name(capture: &str, stream: &str, copy: usize) -> String {
-    let allowed = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
-    let stream: String = stream.chars().map(|letter| if allowed(letter) { letter } else { '_' }).collect();
+    let stream = name::normalized(stream);
     if copy == 1 { format!("{capture}/{stream}") } else { format!("{capture}/{stream}_{copy}") }
 }
 
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn comments_and_other_captures_stay() {
         let text = "# top\ncaptures:\n  a/a:\n    bindings: []\n  a/b:\n    endpoint: {}  # here\n    bindings: [] # none\n";
-        let changed = written(text, &[found("Odd Names"), found("Odd/Names")]).expect("it can be written");
+        let changed = written(text, &[found("Odd Names"), found("Odd!Names")]).expect("it can be written");
         assert!(changed.starts_with("# top\ncaptures:\n  a/a:\n    bindings: []\n"), "{changed}");
         assert!(changed.contains("endpoint: {}  # here\n    bindings:\n"), "{changed}");
         let value = parse(&changed).expect("YAML");

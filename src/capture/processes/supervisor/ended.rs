@@ -113,6 +113,25 @@ impl Ended {
         self.described(failure).or_with("stackTrace", self.stderr.traceback()).or_with("stderr", tail)
     }
 
+    /// Whether upstream's answer counts: it exited well, or it answered and did not exit.
+    pub fn is_answer_good(&self, answered: bool) -> bool {
+        self.status.success() || self.cut_short || (self.lingered && answered)
+    }
+
+    /// Warns where upstream logged an error while it discovered and succeeded all the same. `logged` is the
+    /// first one of its output; its stderr is known here.
+    pub fn warn_of_errors(&self, logged: Option<&str>) {
+        let on_stderr = self.stderr.first_error();
+        if let Some(error) = logged.or(on_stderr.as_deref()) {
+            tracing::warn!(
+                error,
+                "{} logged an error while it discovered and exited well, so its catalog may lack streams or \
+                 fields; the first error was: {error}",
+                self.program
+            );
+        }
+    }
+
     /// The failure with upstream's exit beside it, in words and as a number.
     pub fn described(&self, failure: Failure) -> Failure {
         failure

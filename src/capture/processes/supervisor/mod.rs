@@ -12,6 +12,6 @@ mod running;
 mod start;
 
 pub use self::ended::{Ended, describe_exit};
-pub use self::question::Operation;
+pub use self::question::{Operation, Progress};
 pub use self::running::{Running, unreadable};
 pub use self::start::{Upstream, die_with_us, process_id};
