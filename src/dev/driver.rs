@@ -1,20 +1,20 @@
 //! Asks connectors as Flow's runtime does, with a process of its own for each question
 //! (flow-protocol.md, section 3.1).
 //!
-//! `process` starts and ends the process, `connector` holds it to the order of the protocol, `answers`
-//! and `sourced` to what Flow checks in what it says. What an Open brings is handed on, one
-//! [`Event`](connector::Event) at a time; what to do with it is the caller's.
+//! `process` starts and ends the process, `connector` holds it to the order of the protocol, `rules` to what
+//! Flow checks in what it says. What an Open brings is handed on, one [`Event`](connector::Event) at a
+//! time; what to do with it is the caller's.
 
-pub(super) mod answers;
 pub(super) mod connector;
 mod docker;
 mod message;
 mod process;
-mod sourced;
+pub(super) mod rules;
 mod stderr;
 
 use self::connector::Connector;
 use self::message::kind;
+use self::rules::answers;
 use super::catalog::task::{Task, VERSION, json};
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
@@ -30,6 +30,18 @@ pub(super) struct Driver<'a> {
     pub(super) network: &'a str,
     /// The wish to stop.
     pub(super) shutdown: &'a Shutdown,
+    /// Which of Flow's runtimes it behaves as.
+    pub(super) runtime: Runtime,
+}
+
+/// Flow's runtimes, which differ in what they take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Runtime {
+    /// The one that Flow moves to: it knows backfill messages
+    #[default]
+    Next,
+    /// The one before it: it refuses them
+    Previous,
 }
 
 /// A break of Flow's protocol.
@@ -51,8 +63,9 @@ impl<'a> Driver<'a> {
             let spec = SpecRequest { connector_type: task.connector_type(), config_json: json(&task.config) };
             Ok(Request { spec: Some(spec), ..Default::default() })
         };
-        let (_, spec) = self.ask(task, "spec", request, |answer| answer.spec).await?;
+        let (bare, spec) = self.ask(task, "spec", request, |answer| answer.spec).await?;
         answers::spec(&spec)?;
+        answers::same_spec(&bare, &spec)?;
         Ok(spec)
     }
 
@@ -79,14 +92,13 @@ impl<'a> Driver<'a> {
         Ok((task.capture_spec(&spec)?, validated))
     }
 
-    /// Tells that the capture is published.
-    pub(super) async fn apply(&self, task: &Task) -> Result<Applied, Failure> {
+    /// Tells that the capture is published. `again`: it was told so before, of the same capture, and has to
+    /// take that (R7).
+    pub(super) async fn apply(&self, task: &Task, again: bool) -> Result<Applied, Failure> {
         let request = |spec: &_| {
-            let apply = ApplyRequest {
-                capture: Some(task.capture_spec(spec)?),
-                version: VERSION.to_owned(),
-                ..Default::default()
-            };
+            let capture = Some(task.capture_spec(spec)?);
+            let last_capture = capture.clone().filter(|_| again);
+            let apply = ApplyRequest { capture, version: VERSION.to_owned(), last_capture };
             Ok(Request { apply: Some(apply), ..Default::default() })
         };
         let (_, applied) = self.ask(task, "apply", request, |answer| answer.applied).await?;
@@ -121,6 +133,6 @@ impl<'a> Driver<'a> {
     }
 
     async fn start(&self, task: &Task) -> Result<(Connector<'a>, Spec), Failure> {
-        Connector::start(task, self.network, self.shutdown).await
+        Connector::start(task, self).await
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::catalog::flow_yaml::Catalog;
 use super::catalog::task::Task;
-use super::driver::Driver;
+use super::driver::{Driver, Runtime};
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 
@@ -50,7 +50,7 @@ impl TaskOptions {
 
     /// Asks connectors in the network of these options.
     pub(super) fn driver<'a>(&'a self, shutdown: &'a Shutdown) -> Driver<'a> {
-        Driver { network: &self.network, shutdown }
+        Driver { network: &self.network, shutdown, runtime: Runtime::default() }
     }
 
     /// The one capture that is meant.

@@ -6,7 +6,8 @@ use super::catalog::write_bindings;
 use super::display::answer_table;
 use super::display::form::AnswerForm;
 use super::display::output::Output;
-use super::driver::answers;
+use super::driver::Runtime;
+use super::driver::rules::answers;
 use super::options::TaskOptions;
 use super::preview::{self, PreviewOptions};
 use crate::capture::shutdown::Shutdown;
@@ -96,6 +97,7 @@ pub async fn run(command: &RawCommand, shutdown: &Shutdown) -> Result<(), Failur
                 sessions: vec![-1],
                 delay: std::time::Duration::ZERO,
                 output_apply: false,
+                runtime: Runtime::default(),
             };
             drop(output);
             return preview::run(&once, shutdown).await;
@@ -169,7 +171,7 @@ async fn validate(options: &AskOptions, shutdown: &Shutdown, output: &mut Output
 
 async fn apply(options: &AskOptions, shutdown: &Shutdown, output: &mut Output) -> Result<(), Failure> {
     let task = task(&options.task, true)?;
-    let applied = options.task.driver(shutdown).apply(&task).await?;
+    let applied = options.task.driver(shutdown).apply(&task, false).await?;
     match options.form {
         AnswerForm::Json => output.json(&applied),
         AnswerForm::Yaml => output.yaml(&applied),

@@ -34,6 +34,7 @@ mod dependencies;
 mod diff;
 mod docs;
 mod documents;
+mod driver_rules;
 mod endings;
 mod error_codes;
 mod gallery;

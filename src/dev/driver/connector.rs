@@ -3,9 +3,13 @@
 //! Every process is asked for its spec before the real request. A question gets one answer, the end of
 //! the output, and exit code 0. After Opened, each message becomes an [`Event`].
 
-use super::message::{kind, refreshed};
+use prost::Message;
+
+use super::message::{kind, marker};
 use super::process::Process;
-use super::{answers, broken, sourced};
+use super::rules::sequence::{Counts, Marker, Sequence};
+use super::rules::{Names, Rule, answers, sourced};
+use super::{Driver, Runtime, broken};
 use crate::capture::shutdown::{Shutdown, stopped};
 use crate::dev::catalog::task::Task;
 use crate::failure::Failure;
@@ -23,8 +27,9 @@ pub(crate) struct Connector<'a> {
     received: u64,
     /// How many bindings it was opened with.
     bindings: usize,
-    /// Whether documents or schemas came that no checkpoint followed.
-    uncommitted: bool,
+    /// What came since the last checkpoint.
+    sequence: Sequence,
+    runtime: Runtime,
 }
 
 /// What comes after Opened.
@@ -34,8 +39,8 @@ pub(crate) enum Event {
     Captured(Captured, u64),
     /// A sourced schema, checked.
     SourcedSchema,
-    /// A refresh begins or is complete. Rows of earlier ones stay in what is shown here.
-    Backfill,
+    /// A backfill of a binding begins or is complete. Rows of earlier ones stay in what is shown here.
+    Backfill(Marker, u32),
     /// A checkpoint with its state.
     Checkpoint(ConnectorState),
     /// The output has ended.
@@ -44,13 +49,16 @@ pub(crate) enum Event {
 
 impl<'a> Connector<'a> {
     /// Starts the process and asks for its spec.
-    pub(super) async fn start(
-        task: &Task,
-        network: &str,
-        shutdown: &'a Shutdown,
-    ) -> Result<(Self, Spec), Failure> {
-        let process = Process::start(&task.endpoint, network).await?;
-        let mut connector = Self { process, shutdown, received: 0, bindings: 0, uncommitted: false };
+    pub(super) async fn start(task: &Task, driver: &Driver<'a>) -> Result<(Self, Spec), Failure> {
+        let process = Process::start(&task.endpoint, driver.network).await?;
+        let mut connector = Self {
+            process,
+            shutdown: driver.shutdown,
+            received: 0,
+            bindings: 0,
+            sequence: Sequence::default(),
+            runtime: driver.runtime,
+        };
         let spec = SpecRequest { connector_type: task.connector_type(), config_json: b"{}".to_vec() };
         let request = Request { spec: Some(spec), ..Default::default() };
         let answer = connector.ask(&request, "spec").await?;
@@ -81,8 +89,8 @@ impl<'a> Connector<'a> {
 
     async fn answer(&mut self, doing: &str) -> Result<Response, Failure> {
         if let Some(answer) = self.receive().await? {
-            match kind(&answer) {
-                Ok(_) => Ok(answer),
+            match kind(&answer).and_then(|kind| answers::size(&answer, kind)) {
+                Ok(()) => Ok(answer),
                 Err(failure) => Err(self.ends(failure).await),
             }
         } else {
@@ -94,7 +102,10 @@ impl<'a> Connector<'a> {
     /// Sends an Open and waits for Opened.
     pub(super) async fn open(&mut self, request: &Request) -> Result<Opened, Failure> {
         let capture = request.open.as_ref().and_then(|open| open.capture.as_ref());
-        self.bindings = capture.map_or(0, |capture| capture.bindings.len());
+        let bindings = capture.map_or(&[][..], |capture| &capture.bindings);
+        self.bindings = bindings.len();
+        let names = bindings.iter().map(|binding| binding.resource_path.join("/")).collect();
+        self.sequence = Sequence::new(Names(names));
         let answer = self.ask(request, "open").await?;
         if let Some(opened) = answer.opened {
             return Ok(opened);
@@ -129,28 +140,45 @@ impl<'a> Connector<'a> {
         let message = message.map_err(|error| unreadable(&error))?;
         let number = self.received;
         let kind = kind(&message)?;
+        let size = message.encoded_len();
         if let Some(captured) = message.captured {
             self.within(captured.binding, kind)?;
-            self.uncommitted = true;
+            self.sequence.captured(captured.binding, size)?;
             Ok(Event::Captured(captured, number))
         } else if let Some(sourced) = message.sourced_schema {
             self.within(sourced.binding, kind)?;
-            sourced::check(&sourced)?;
-            self.uncommitted = true;
+            sourced::check(&sourced, &self.sequence.name(sourced.binding))?;
+            self.sequence.sourced(sourced.binding)?;
             Ok(Event::SourcedSchema)
-        } else if let Some(binding) = refreshed(&message) {
+        } else if let Some((marker, binding)) = marker(&message) {
             self.within(binding, kind)?;
-            self.uncommitted = true;
-            Ok(Event::Backfill)
+            if self.runtime == Runtime::Previous {
+                let what =
+                    format!("message {number} on stdout is {kind}, which Flow's previous runtime refuses");
+                return Err(Rule::R15.broken(what, "use another `refresh` than `truncate` there"));
+            }
+            self.sequence.marker(marker, binding)?;
+            Ok(Event::Backfill(marker, binding))
         } else if let Some(checkpoint) = message.checkpoint {
+            // Flow's newest runtime takes a bare one; a connector that is to run on both sends a state.
             let state = checkpoint.state;
             let state = state
                 .ok_or_else(|| broken(format!("message {number} on stdout, a checkpoint, has no state")))?;
-            self.uncommitted = false;
+            self.sequence.checkpoint();
             Ok(Event::Checkpoint(state))
         } else {
             Err(broken(format!("message {number} on stdout is {kind}, which cannot follow opened")))
         }
+    }
+
+    /// How messages name a binding.
+    pub(crate) fn name(&self, binding: u32) -> String {
+        self.sequence.name(binding)
+    }
+
+    /// What was counted since this was last asked.
+    pub(crate) fn take_counts(&mut self) -> Counts {
+        self.sequence.take_counts()
     }
 
     /// Tells the connector that its oldest checkpoints are durable.
@@ -162,12 +190,7 @@ impl<'a> Connector<'a> {
     /// Checks how the connector ended, after [`Event::End`].
     pub(crate) async fn finish(&mut self) -> Result<(), Failure> {
         self.process.finish().await?;
-        if self.uncommitted {
-            return Err(broken(
-                "the connector's output ended with documents or schemas that no checkpoint followed",
-            ));
-        }
-        Ok(())
+        self.sequence.end()
     }
 
     /// Ends the connector because we have enough.

@@ -1,13 +1,14 @@
 //! What a message of a connector is: a message has exactly one member (flow-protocol.md, section 3.1).
 
 use super::broken;
+use super::rules::sequence::Marker;
 use crate::failure::Failure;
 use crate::flow::message::Response;
 
-/// The binding of a message about the begin or the end of a refresh; `None` for any other message.
-pub(super) fn refreshed(message: &Response) -> Option<u32> {
-    let begin = message.backfill_begin.as_ref().map(|begin| begin.binding);
-    begin.or_else(|| message.backfill_complete.as_ref().map(|complete| complete.binding))
+/// What a message says of a backfill, and of which binding; `None` for any other message.
+pub(super) fn marker(message: &Response) -> Option<(Marker, u32)> {
+    let begin = message.backfill_begin.as_ref().map(|begin| (Marker::Begin, begin.binding));
+    begin.or_else(|| message.backfill_complete.as_ref().map(|complete| (Marker::Complete, complete.binding)))
 }
 
 /// The name of a message's only member. One with none or several is a break of protocol.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
+use crate::dev::driver::rules::Rule;
 use crate::dev::schema::compile;
 use crate::failure::{Code, Failure};
 use crate::flow::message::Binding;
@@ -35,7 +36,7 @@ pub(super) struct Violation {
     pub(super) stream: String,
     /// Where in the document.
     pub(super) pointer: String,
-    /// The schema's keyword, or `key`.
+    /// The schema's keyword, `key`, or a rule.
     pub(super) keyword: String,
 }
 
@@ -76,8 +77,11 @@ impl DocumentChecks {
                 self.breaks(number, "has a _meta that is not an object, where Flow must put its uuid")
             );
         };
-        meta.insert("uuid".to_owned(), UUID.into());
         let before = into.seen;
+        // R10: it is Flow's own.
+        if meta.insert("uuid".to_owned(), UUID.into()).is_some() {
+            into.add(self.violation("/_meta/uuid".to_owned(), &Rule::R10.to_string()), number);
+        }
         if !self.validator.is_valid(&value) {
             for error in self.validator.iter_errors(&value) {
                 into.add(self.violation(place(&error), error.kind().keyword()), number);
@@ -196,6 +200,11 @@ mod tests {
         assert_eq!(found(&schema, &["/id"], &json!({"id": null})), at("/id", "key"));
         assert_eq!(found(&schema, &["/id"], &json!({"id": {}})), at("/id", "key"));
         assert_eq!(found(&schema, &["/_meta/row_id"], &json!({"_meta": {}})), at("/_meta/row_id", "key"));
+    }
+
+    #[test]
+    fn the_uuid_is_left_to_flow() {
+        assert_eq!(found(&json!({}), &[], &json!({"_meta": {"uuid": null}})), at("/_meta/uuid", "R10"));
     }
 
     #[test]

@@ -26,7 +26,8 @@ use self::state::State;
 use super::catalog::flow_yaml::Catalog;
 use super::catalog::task::{Task, VERSION};
 use super::display::output::Output;
-use super::driver::{Driver, answers};
+use super::driver::Driver;
+use super::driver::rules::answers;
 use crate::capture::shutdown::{Shutdown, stopped};
 use crate::failure::{Cause, Code, Failure};
 use crate::flow::message::{CaptureSpec, OpenRequest, RangeSpec, Request};
@@ -77,13 +78,13 @@ async fn capture(
     let state = State::parse(options.initial_state.as_bytes())
         .map_err(|what| Failure::new(Code::BAD_OPTION, format!("--initial-state {what}")))?;
     let started = Instant::now();
-    let driver = options.task.driver(shutdown);
+    let driver = Driver { runtime: options.runtime, ..options.task.driver(shutdown) };
     let (capture, validated) = driver.validate(&task).await?;
     answers::validated(&validated, &capture)?;
     let mut run = Run::new(options, output, &capture, state)?;
     let mut ended = Ok(Ended::Finished);
-    for &transactions in &options.sessions {
-        ended = session(&mut run, &driver, &task, &capture, transactions).await;
+    for (number, &transactions) in options.sessions.iter().enumerate() {
+        ended = session(&mut run, &driver, &task, &capture, number, transactions).await;
         if !matches!(ended, Ok(Ended::Finished | Ended::Enough)) {
             break;
         }
@@ -100,9 +101,10 @@ async fn session(
     driver: &Driver<'_>,
     task: &Task,
     capture: &CaptureSpec,
+    number: usize,
     transactions: i64,
 ) -> Result<Ended, Failure> {
-    let applied = driver.apply(task).await?;
+    let applied = driver.apply(task, number > 0).await?;
     if run.options.output_apply {
         run.output.applied(&applied.action_description)?;
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::dev::driver::Runtime;
 use crate::dev::options::TaskOptions;
 use crate::shim::units::parse_duration;
 
@@ -39,4 +40,7 @@ pub struct PreviewOptions {
     /// Print what each Apply says it did
     #[arg(long)]
     pub output_apply: bool,
+    /// Which of Flow's runtimes to behave as
+    #[arg(long, value_enum, default_value = "next")]
+    pub runtime: Runtime,
 }

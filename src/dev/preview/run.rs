@@ -8,6 +8,7 @@ use super::options::PreviewOptions;
 use super::state::State;
 use super::summary::{BindingCount, Summary};
 use crate::dev::display::output::Output;
+use crate::dev::driver::rules::backfills::Backfills;
 use crate::failure::Failure;
 use crate::flow::message::{CaptureSpec, ConnectorState};
 
@@ -21,6 +22,8 @@ pub(super) struct Run<'a> {
     /// The bindings' collections, as JSON strings.
     pub(super) collections: Vec<String>,
     pub(super) state: State,
+    /// What was announced of backfills.
+    pub(super) backfills: Backfills,
     pub(super) summary: Summary,
     /// `None` where nobody looks.
     pub(super) live: Option<Live>,
@@ -43,7 +46,8 @@ impl<'a> Run<'a> {
             bindings.iter().map(|binding| serde_json::json!(binding.collection).to_string()).collect();
         let summary = Summary { capture: capture.name.clone(), bindings, ..Default::default() };
         let live = Live::start(&capture.bindings);
-        Ok(Self { options, output, checks, collections, state, summary, live })
+        let backfills = Backfills::new(!state.is_empty());
+        Ok(Self { options, output, checks, collections, state, backfills, summary, live })
     }
 
     /// Tells a person how it goes.
@@ -63,6 +67,6 @@ impl<'a> Run<'a> {
         self.summary.took = started.elapsed();
         self.live = None;
         self.summary.print();
-        Ok(self.summary.violations.failure())
+        Ok(self.summary.failure())
     }
 }

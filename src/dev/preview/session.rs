@@ -95,6 +95,7 @@ impl<'s, 'a> Session<'s, 'a> {
 
     /// Runs to its end. The connector has exited when this returns.
     pub(super) async fn run(mut self, shutdown: &Shutdown) -> Result<Ended, Failure> {
+        self.run.backfills.session();
         loop {
             let ended = match self.step(shutdown).await {
                 Step::Message(Some(Err(error))) => return Err(self.connector.unreadable(&error).await),
@@ -163,8 +164,12 @@ impl<'s, 'a> Session<'s, 'a> {
                     self.close_transaction()?;
                 }
             }
-            Event::Backfill | Event::End => {}
+            Event::Backfill(marker, binding) => {
+                self.run.backfills.mark(marker, binding, &self.connector.name(binding))?;
+            }
+            Event::End => {}
         }
+        self.run.summary.count(self.connector.take_counts());
         Ok(())
     }
 
@@ -182,6 +187,7 @@ impl<'s, 'a> Session<'s, 'a> {
 
     fn on_checkpoint(&mut self, state: &ConnectorState) -> Result<(), Failure> {
         self.run.summary.checkpoints += 1;
+        self.run.backfills.checkpoint();
         if let Some(live) = &mut self.run.live {
             live.checkpoint(state);
         }

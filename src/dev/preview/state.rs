@@ -41,6 +41,15 @@ impl State {
         Ok(())
     }
 
+    /// Whether there is none yet.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.0 {
+            None => true,
+            Some(Node::Object(members)) => members.is_empty(),
+            Some(Node::Raw(_)) => false,
+        }
+    }
+
     /// As it is sent and printed; `{}` where there is none.
     pub(super) fn to_json(&self) -> Vec<u8> {
         let text = self.0.as_ref().map(serde_json::to_vec);

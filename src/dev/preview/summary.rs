@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::documents::{Violation, Violations};
 use crate::dev::display::table::{Column, Table};
+use crate::dev::driver::rules::sequence::Counts;
+use crate::failure::{Code, Failure};
 use crate::terminal::{self, Style, styled};
 
 /// What came of one capture.
@@ -20,6 +22,8 @@ pub(super) struct Summary {
     pub(super) transactions: u64,
     /// Sourced schemas received.
     pub(super) sourced_schemas: u64,
+    /// Sequences and messages that are too large.
+    pub(super) large: Counts,
     /// Documents that broke a rule, and where.
     pub(super) violations: Violations,
     /// How long it all took.
@@ -40,6 +44,25 @@ pub(super) struct BindingCount {
 }
 
 impl Summary {
+    /// Adds what a session counted.
+    pub(super) fn count(&mut self, more: Counts) {
+        self.large.large_sequences += more.large_sequences;
+        self.large.large_messages += more.large_messages;
+    }
+
+    /// The failure of a capture that Flow would stop; `None` where it would not.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let large = self.large.large_messages;
+        let too_large = (large > 0).then(|| {
+            let what = if large == 1 { "1 document is".to_owned() } else { format!("{large} documents are") };
+            Failure::new(
+                Code::INVALID_DOCUMENTS,
+                format!("{what} larger than 64 MiB, which Flow refuses; set `read.maxRecordBytes` (rule R9)"),
+            )
+        });
+        self.violations.failure().or(too_large)
+    }
+
     /// On stderr.
     pub(super) fn print(&self) {
         let people = terminal::watches_stderr();
@@ -69,6 +92,16 @@ impl Summary {
             "  checkpoints {}, transactions {}, sourced schemas {}",
             self.checkpoints, self.transactions, self.sourced_schemas
         ));
+        let Counts { large_sequences, large_messages } = self.large;
+        if large_sequences > 0 {
+            lines.push(styled(
+                Style::Red,
+                &format!("  sequences over 512 MiB {large_sequences}: their state is lost"),
+            ));
+        }
+        if large_messages > 0 {
+            lines.push(styled(Style::Red, &format!("  messages over 64 MiB {large_messages}")));
+        }
         if let Some(slowest) = self.slowest() {
             let seconds = slowest.took.as_secs_f64();
             lines.push(format!("  slowest stream {}, {seconds:.1} s", slowest.collection));

@@ -1,64 +1,100 @@
-//! What Flow checks in the answers to Spec, Discover and Validate (flow-protocol.md, sections 3.4
-//! to 3.7).
+//! Answers to Spec, Discover and Validate (R1 to R4, R9; flow-protocol.md, sections 3.4 to 3.7).
 
 use std::collections::HashSet;
 
+use prost::Message;
 use serde_json::Value;
 
-use super::broken;
+use super::Rule;
+use super::sequence::LARGEST_MESSAGE;
 use crate::dev::catalog::resource;
 use crate::dev::schema::compile;
 use crate::failure::Failure;
-use crate::flow::message::{CaptureSpec, Discovered, DiscoveredBinding, PROTOCOL_VERSION, Spec, Validated};
+use crate::flow::message::{
+    CaptureSpec, Discovered, DiscoveredBinding, PROTOCOL_VERSION, Response, Spec, Validated,
+};
 use crate::json::pointer::to_path;
 
-/// The specification.
+/// The specification (R1).
 pub(crate) fn spec(spec: &Spec) -> Result<(), Failure> {
+    let broken = |what: String, remedy: &str| Err(Rule::R1.broken(what, remedy));
     if spec.protocol != PROTOCOL_VERSION {
-        return Err(broken(format!("the spec says protocol {}, not {PROTOCOL_VERSION}", spec.protocol)));
+        let what = format!("the spec says protocol {}, not {PROTOCOL_VERSION}", spec.protocol);
+        return broken(what, "answer with the protocol that Flow speaks");
     }
     if spec.resource_path_pointers.is_empty() {
-        return Err(broken("the spec has no resourcePathPointers"));
+        let what = "the spec has no resourcePathPointers".to_owned();
+        return broken(what, "name the properties that make a resource path, such as /stream");
     }
     for (name, json) in [
         ("configSchema", &spec.config_schema_json),
         ("resourceConfigSchema", &spec.resource_config_schema_json),
     ] {
         let schema: Value = serde_json::from_slice(json).unwrap_or_default();
-        compile(&schema).map_err(|what| broken(format!("the spec's {name} {what}")))?;
+        if let Err(what) = compile(&schema) {
+            return broken(format!("the spec's {name} {what}"), "send a JSON schema that Flow compiles");
+        }
         // Flow adds members of its own: `sops` to configs, `_meta` to resource configs.
         let own = if name == "configSchema" { "sops" } else { "_meta" };
         let forbids = schema.get("additionalProperties") == Some(&Value::Bool(false));
         if forbids && schema.pointer(&format!("/properties/{own}")).is_none() {
-            return Err(broken(format!("the spec's {name} forbids other members, but Flow adds {own:?}")));
+            let what = format!("the spec's {name} forbids other members, but Flow adds {own:?}");
+            return broken(what, "leave out `additionalProperties: false` at its root");
         }
     }
     Ok(())
 }
 
-/// Everything that is wrong with the streams that were found.
+/// Two answers of one connector, of which the second knew the config (R2).
+pub(crate) fn same_spec(bare: &Spec, with_config: &Spec) -> Result<(), Failure> {
+    if bare == with_config {
+        return Ok(());
+    }
+    let what = "the spec is another one where a config is given";
+    Err(Rule::R2.broken(what, "answer Spec from what is known without a config"))
+}
+
+/// The size of a message, as it reaches Flow (R9).
+pub(crate) fn size(message: &Response, kind: &str) -> Result<(), Failure> {
+    let bytes = message.encoded_len();
+    if bytes <= LARGEST_MESSAGE {
+        return Ok(());
+    }
+    let what = format!("the message {kind} has {bytes} bytes, and Flow takes 64 MiB");
+    Err(Rule::R9.broken(what, "send less in one message"))
+}
+
+/// Everything that is wrong with the streams that were found, as `RULE: WHAT` (R3, R4).
 pub(crate) fn discovered(discovered: &Discovered, pointers: &[String]) -> Vec<String> {
+    if discovered.bindings.is_empty() {
+        return vec![format!(
+            "{}: no stream was discovered, and Flow removes every binding that is not; exit with an error where streams cannot be listed",
+            Rule::R3
+        )];
+    }
     let mut problems = Vec::new();
+    let (r3, r4) = (Rule::R3, Rule::R4);
     let mut paths = HashSet::new();
     for binding in &discovered.bindings {
         let name = &binding.recommended_name;
         if name.is_empty() {
-            problems.push("a binding has no recommendedName".to_owned());
+            problems.push(format!("{r3}: a binding has no recommendedName"));
         }
         match resource_path(binding, pointers) {
-            Err(what) => problems.push(format!("the resourceConfig of {name:?} {what}")),
+            Err(what) => problems.push(format!("{r4}: the resourceConfig of {name:?} {what}")),
             Ok(path) if !paths.insert(path.clone()) => {
-                problems.push(format!("two bindings have the resource path {path:?}"));
+                problems.push(format!("{r4}: two bindings have the resource path {path:?}"));
             }
             Ok(_) => {}
         }
         let schema: Value = serde_json::from_slice(&binding.document_schema_json).unwrap_or_default();
         if let Err(what) = compile(&schema) {
-            problems.push(format!("the documentSchema of {name:?} {what}"));
+            problems.push(format!("{r3}: the documentSchema of {name:?} {what}"));
         }
         let wrong_keys =
             binding.key.iter().filter_map(|pointer| Some((pointer, wrong_key(&schema, pointer)?)));
-        problems.extend(wrong_keys.map(|(pointer, what)| format!("the key {pointer} of {name:?} {what}")));
+        problems
+            .extend(wrong_keys.map(|(pointer, what)| format!("{r3}: the key {pointer} of {name:?} {what}")));
     }
     problems
 }
@@ -101,18 +137,20 @@ fn wrong_key(schema: &Value, pointer: &str) -> Option<&'static str> {
     }
 }
 
-/// The answer to Validate, against what Flow extracts from the resource configs itself.
+/// The answer to Validate, against what Flow extracts from the resource configs itself (R4).
 pub(crate) fn validated(validated: &Validated, capture: &CaptureSpec) -> Result<(), Failure> {
+    const REMEDY: &str = "answer with the bindings that were asked about, in their order";
     let (answered, asked) = (validated.bindings.len(), capture.bindings.len());
     if answered != asked {
-        return Err(broken(format!("validated has {answered} bindings, but {asked} were asked about")));
+        let what = format!("validated has {answered} bindings, but {asked} were asked about");
+        return Err(Rule::R4.broken(what, REMEDY));
     }
-    for (answer, binding) in validated.bindings.iter().zip(&capture.bindings) {
+    for (index, (answer, binding)) in validated.bindings.iter().zip(&capture.bindings).enumerate() {
         let (answered, expected) = (&answer.resource_path, &binding.resource_path);
         if answered != expected {
-            return Err(broken(format!(
-                "validated has the resource path {answered:?} where {expected:?} was asked about"
-            )));
+            let what =
+                format!("validated has the resource path {answered:?} where {expected:?} was asked about");
+            return Err(Rule::R4.broken(what, REMEDY).with("binding", index));
         }
     }
     Ok(())
@@ -131,6 +169,7 @@ mod tests {
             config_schema_json: b"{}".to_vec(),
             resource_config_schema_json: b"{}".to_vec(),
             resource_path_pointers: vec!["/stream".to_owned()],
+            documentation_url: "https://docs.example.com/x".to_owned(),
             ..Default::default()
         }
     }
@@ -161,6 +200,7 @@ mod tests {
         let problems = |bindings: &[DiscoveredBinding]| {
             discovered(&Discovered { bindings: bindings.to_vec() }, &pointers)
         };
+        assert!(problems(&[])[0].starts_with("R3"));
         let schema = json!({"properties": {"id": {"type": "integer"}, "n": {"type": ["null", "string"]}, "o": {"properties": {"f": {"type": "number"}}}}});
         assert_eq!(problems(&[found(&schema, "/id")]), Vec::<String>::new());
         assert!(problems(&[found(&schema, "/n")])[0].contains("may be null"));

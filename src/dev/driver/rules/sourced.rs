@@ -1,9 +1,9 @@
-//! What Flow checks in a sourced schema: that it compiles and is closed, so that no location that
-//! declares members allows others (flow-protocol.md, section 3.3).
+//! Sourced schemas (R14): they compile, have `_meta`, and are closed: no location that declares members
+//! allows others (flow-protocol.md, section 3.3).
 
 use serde_json::Value;
 
-use super::broken;
+use super::Rule;
 use crate::dev::schema::compile;
 use crate::failure::Failure;
 use crate::flow::message::SourcedSchema;
@@ -14,17 +14,24 @@ const BRANCHES: [&str; 2] = ["then", "else"];
 /// Deeper references are taken to be closed: they are recursive.
 const DEPTH: usize = 64;
 
-/// Fails where Flow would.
-pub(super) fn check(sourced: &SourcedSchema) -> Result<(), Failure> {
+/// Checks the sourced schema of a binding that messages call `name`.
+pub(in crate::dev::driver) fn check(sourced: &SourcedSchema, name: &str) -> Result<(), Failure> {
     let schema = serde_json::from_slice(&sourced.schema_json).unwrap_or_default();
-    let binding = sourced.binding;
-    compile(&schema).map_err(|what| broken(format!("the sourced schema of binding {binding} {what}")))?;
-    match open_location(&schema) {
-        None => Ok(()),
-        Some(place) => Err(broken(format!(
-            "the sourced schema of binding {binding} is not closed: {place:?} declares properties and allows others"
-        ))),
+    let broken = |what: String, remedy: &str| {
+        let what = format!("the sourced schema of {name} {what}");
+        Err(Rule::R14.broken(what, remedy).with("binding", sourced.binding))
+    };
+    if let Err(what) = compile(&schema) {
+        return broken(what, "send a JSON schema");
     }
+    if let Some(place) = open_location(&schema) {
+        let what = format!("is not closed: {place:?} declares properties and allows others");
+        return broken(what, "set `additionalProperties: false` there");
+    }
+    if schema.pointer("/properties/_meta").is_none() {
+        return broken("has no `_meta`".to_owned(), "describe `_meta` with its members, `uuid` among them");
+    }
+    Ok(())
 }
 
 /// The first location that is open, as a pointer into the schema; `None` where all are closed.
@@ -109,9 +116,15 @@ mod tests {
     #[test]
     fn sourced_schemas_are_schemas_and_closed() {
         let sourced = |schema: &str| SourcedSchema { binding: 0, schema_json: schema.as_bytes().to_vec() };
-        assert!(check(&sourced(r#"{"properties":{"a":{}},"additionalProperties":false}"#)).is_ok());
-        assert!(check(&sourced(r#"{"properties":{"a":{}}}"#)).is_err());
-        assert!(check(&sourced("")).is_err());
+        let refused =
+            |schema: &str| check(&sourced(schema), "binding 0").err().map(|failure| failure.message);
+        assert_eq!(refused(r#"{"properties":{"_meta":{}},"additionalProperties":false}"#), None);
+        assert!(refused(r#"{"properties":{"_meta":{}}}"#).is_some_and(|why| why.contains("not closed")));
+        assert!(
+            refused(r#"{"properties":{},"additionalProperties":false}"#)
+                .is_some_and(|why| why.contains("_meta"))
+        );
+        assert!(refused("").is_some());
     }
 
     #[test]
