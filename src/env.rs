@@ -42,6 +42,14 @@ pub const ENCRYPTION_URL: &str = "ENCRYPTION_URL";
 /// Whether a Python that is aborted prints its stacks; set for upstream where it is not set.
 pub const PYTHONFAULTHANDLER: &str = "PYTHONFAULTHANDLER";
 
+/// In which encoding a Python's streams are; set to UTF-8 for upstream where it is not set.
+pub const PYTHONIOENCODING: &str = "PYTHONIOENCODING";
+/// The variables that name the locale of text, the strongest first. Where none does, upstream gets
+/// a UTF-8 one.
+pub const LOCALE: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
+/// Whether libraries may report that they are used; upstream gets `true` where one is not set.
+pub const NO_TRACKING: [&str; 2] = ["SCARF_NO_ANALYTICS", "DO_NOT_TRACK"];
+
 /// Options of a JVM; upstream gets some in a container with a limit, where none of [`JAVA`] is set.
 pub const JAVA_TOOL_OPTIONS: &str = "JAVA_TOOL_OPTIONS";
 /// Where people and images put options of a JVM.

@@ -32,6 +32,9 @@ const DATA: u8 = 2;
 const META: u8 = 3;
 const DELETED: u8 = 4;
 const PARTITION: u8 = 5;
+const ABOUT: u8 = 6;
+/// Both names of a file: that of today, and that of sources before protocol 0.15.
+const FILE: u8 = 7;
 const RULES: &[Rule] = &[
     Rule { of: Part::Message, name: "type", is: Part::Value(KIND) },
     Rule { of: Part::Message, name: "record", is: Part::Container },
@@ -39,6 +42,9 @@ const RULES: &[Rule] = &[
     Rule { of: Part::Container, name: "namespace", is: Part::Value(NAMESPACE) },
     Rule { of: Part::Container, name: "partition_id", is: Part::Value(PARTITION) },
     Rule { of: Part::Container, name: "data", is: Part::Value(DATA) },
+    Rule { of: Part::Container, name: "meta", is: Part::Value(ABOUT) },
+    Rule { of: Part::Container, name: "file_reference", is: Part::Value(FILE) },
+    Rule { of: Part::Container, name: "file", is: Part::Value(FILE) },
     Rule { of: Part::Value(DATA), name: "_meta", is: Part::Value(META) },
     Rule { of: Part::Value(DATA), name: DELETED_AT, is: Part::Value(DELETED) },
 ];
@@ -54,6 +60,11 @@ fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
     if value(KIND)? != b"\"RECORD\"" {
         return None;
     }
+    // A change is an object, so meta that names one holds a second brace.
+    let tells = value(ABOUT).is_some_and(|about| memchr::memrchr(b'{', about) > Some(0));
+    if tells || value(FILE).is_some_and(|file| file != b"null") {
+        return None;
+    }
     let namespace = match value(NAMESPACE) {
         None | Some(b"null" | b"\"\"") => None,
         Some(namespace) => Some(Cow::Borrowed(plain_string(namespace)?)),
@@ -63,7 +74,8 @@ fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
         None => None,
     };
     let traits = Traits::noticed(parts, META, DELETED);
-    Some(Record { stream: Cow::Borrowed(plain_string(parts.stream?)?), namespace, partition, data, traits })
+    let stream = Cow::Borrowed(plain_string(parts.stream?)?);
+    Some(Record { stream, namespace, partition, data, traits, changes: None })
 }
 
 #[derive(Deserialize)]
@@ -98,6 +110,18 @@ struct RecordBody<'a> {
     partition: Option<&'a RawValue>,
     #[serde(borrow)]
     data: &'a RawValue,
+    #[serde(borrow, default)]
+    meta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    file_reference: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    file: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct About<'a> {
+    #[serde(borrow, default)]
+    changes: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -167,13 +191,24 @@ fn record(body: RecordBody<'_>) -> Result<Event<'_>, LineError> {
     let data = body.data.get();
     let traits = Traits::find(data, DELETED_AT);
     let partition = body.partition.and_then(text);
-    Ok(Event::Record(Record {
+    let is_file = body.file_reference.or(body.file).is_some();
+    let record = Record {
         stream: body.stream,
         namespace: body.namespace,
         partition,
         data: data.as_bytes(),
         traits,
-    }))
+        changes: body.meta.and_then(changes),
+    };
+    Ok(if is_file { Event::File(record) } else { Event::Record(record) })
+}
+
+/// The changes that the meta of a record names, where there is one at least. Meta of another form, which
+/// nobody needs, must not reject a record.
+fn changes(meta: &RawValue) -> Option<&RawValue> {
+    let changes = serde_json::from_str::<About<'_>>(meta.get()).ok()?.changes?;
+    let list: Vec<&RawValue> = serde_json::from_str(changes.get()).ok()?;
+    (!list.is_empty()).then_some(changes)
 }
 
 /// A value that is to be text; another one, which nobody needs, must not reject a message.
@@ -271,6 +306,14 @@ mod tests {
             r#""partition_id":null,"stream":"users","data":{}"#,
             r#""partition_id":"\u0061","stream":"users","data":{}"#,
             r#""partition_id":7,"stream":"users","data":{}"#,
+            r#""stream":"users","data":{"id":1},"meta":null,"file":null,"file_reference":null"#,
+            r#""stream":"users","data":{"id":1},"meta":{"changes":[]}"#,
+            r#""stream":"users","data":{"id":1},"meta":{"changes":null}"#,
+            r#""stream":"users","data":{"id":1},"meta":{"changes":[{"field":"a","change":"NULLED"}]}"#,
+            r#""stream":"users","meta":{"\u0063hanges":[{"field":"a"}]},"data":{"meta":{"changes":[{}]}}"#,
+            r#""stream":"users","data":{"id":1},"meta":[{"changes":7}]"#,
+            r#""stream":"users","data":{},"file":{"bytes":3}"#,
+            r#""stream":"users","data":{"id":1},"file_reference":{"staging_file_url":"/tmp/a"},"file":null"#,
             r#""stream":"users","data":[]"#,
             r#""data":{}"#,
         ] {

@@ -2,12 +2,13 @@
 //!
 //! `message` reads lines, `trace` what they report, `channel` what comes through sockets, `question` the
 //! answers to spec, check and discover; `resource`, `catalog`, `state` and `state_file` turn the engine's
-//! words into Airbyte's and back, `descriptor` a stream's name in both directions; `refresh` tells what a
+//! words into Airbyte's and back, `descriptor` a stream's name in both directions; `files` knows streams that hand over files; `refresh` tells what a
 //! state says of a full refresh, `takeover` what older shims kept.
 
 mod catalog;
 mod channel;
 mod descriptor;
+mod files;
 mod message;
 mod question;
 mod refresh;
@@ -23,6 +24,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::capture::event::LineError;
+use crate::capture::files::refused;
 use crate::capture::input::parser::LineParser;
 use crate::capture::processes::supervisor::Upstream;
 use crate::capture::protocol::{
@@ -97,6 +99,14 @@ impl UpstreamProtocol for Airbyte {
         catalog::supports(stream, resource_config)
     }
 
+    fn hands_over_files(&self, stream: &DiscoveredStream) -> bool {
+        files::are_handed_over(stream.source_stream.as_ref())
+    }
+
+    fn file_setting(&self, config: &Value) -> Option<String> {
+        files::setting(config)
+    }
+
     fn needs_discovery(&self, all_carried: bool) -> bool {
         !all_carried
     }
@@ -108,6 +118,11 @@ impl UpstreamProtocol for Airbyte {
         discovered: Option<&[DiscoveredStream]>,
         state: &StoredState<'_>,
     ) -> Result<ReadPlan, Failure> {
+        // Files are on the disk before the first record says so.
+        let handed_over = |stream: &&BoundStream| files::are_handed_over(stream.source_stream.as_ref());
+        if let Some(stream) = streams.iter().find(handed_over).filter(|_| files::setting(config).is_some()) {
+            return Err(refused(self, &stream.id, config));
+        }
         let catalog = catalog::configured(streams, discovered)?;
         let mut arguments = vec![
             "read".into(),

@@ -15,6 +15,8 @@ use crate::log::Level;
 pub enum Event<'line> {
     /// A row of data.
     Record(Record<'line>),
+    /// A record that points to a file on upstream's disk.
+    File(Record<'line>),
     /// Upstream's own state message, whole; [`super::protocol::UpstreamProtocol::split_state`] takes it apart.
     State(&'line RawValue),
     /// Files that hold records, one JSON object a line (Singer BATCH).
@@ -55,6 +57,8 @@ pub struct Record<'line> {
     pub data: &'line [u8],
     /// What was noticed of it while it was read.
     pub traits: Traits,
+    /// What upstream says that it damaged in this record before it sent it: a JSON array, not empty.
+    pub changes: Option<&'line RawValue>,
 }
 
 /// What a record has that changes its document.

@@ -16,6 +16,7 @@ pub mod config;
 pub mod discover;
 pub mod documents;
 pub mod event;
+pub(crate) mod files;
 pub mod input;
 mod open;
 pub mod processes;

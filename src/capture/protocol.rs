@@ -292,6 +292,19 @@ pub trait UpstreamProtocol {
     /// the error says what it can do.
     fn supports(&self, stream: &DiscoveredStream, resource_config: &Value) -> Result<(), String>;
 
+    /// Whether a stream, as discovered, hands over files in place of rows.
+    fn hands_over_files(&self, stream: &DiscoveredStream) -> bool {
+        let _ = stream;
+        false
+    }
+
+    /// A pointer to the setting of upstream's config by which it hands over files in place of rows;
+    /// `None` where the config does not ask for that.
+    fn file_setting(&self, config: &Value) -> Option<String> {
+        let _ = config;
+        None
+    }
+
     /// Whether Open needs a fresh discovery. `all_carried`: the write schema of each binding carries
     /// what the source said of its stream.
     fn needs_discovery(&self, all_carried: bool) -> bool;

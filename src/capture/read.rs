@@ -1,6 +1,7 @@
 //! One read: upstream runs, its output is moved, and its end is judged.
 
 mod cadence;
+mod changes;
 mod counts;
 mod outcome;
 pub(super) mod parallel;

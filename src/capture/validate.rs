@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::collections::bindings::{resource, wrong};
 use super::collections::meta;
+use super::files;
 use super::protocol::{DiscoveredStream, Resource, StreamId, UpstreamProtocol};
 use super::session::Session;
 use crate::failure::{Code, Failure};
@@ -31,13 +32,21 @@ impl<P: UpstreamProtocol> Session<P> {
         self.protocol.check(&self.upstream, &config).await?;
         let known = paths(request.last_capture.as_ref());
         let is_new = |resource: &Resource| !known.contains(resource.path.as_slice());
+        let upstream_config = self.upstream.rotation.newest();
+        if let Some((_, resource)) = resources.first()
+            && self.protocol.file_setting(&upstream_config).is_some()
+        {
+            return Err(files::refused(&self.protocol, &resource.id, &upstream_config));
+        }
         if resources.iter().any(|(_, resource)| is_new(resource)) {
-            let config = self.upstream.rotation.newest();
-            let streams = self.protocol.discover(&self.upstream, &config).await?;
+            let streams = self.protocol.discover(&self.upstream, &upstream_config).await?;
             let by_id: HashMap<&StreamId, &DiscoveredStream> =
                 streams.iter().map(|stream| (&stream.id, stream)).collect();
             for (config, resource) in resources.iter().filter(|(_, resource)| is_new(resource)) {
                 let stream = by_id.get(&resource.id).ok_or_else(|| gone(resource, &streams))?;
+                if self.protocol.hands_over_files(stream) {
+                    return Err(files::refused(&self.protocol, &resource.id, &upstream_config));
+                }
                 self.protocol.supports(stream, config).map_err(|why| {
                     Failure::new(Code::STREAM_MODE, format!("stream {:?}: {why}", resource.id.to_string()))
                 })?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::catalog::flow_yaml::Catalog;
 use super::catalog::task::Task;
 use super::driver::{Driver, Runtime};
+use super::install;
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 
@@ -44,6 +45,11 @@ impl TaskOptions {
     pub(super) fn with_upstream(&self, mut task: Task) -> Result<Task, Failure> {
         if let Some(transcript) = &self.replay {
             task.endpoint.program.replay(transcript)?;
+        } else if let Some(shim) = task.endpoint.program.shim() {
+            for folder in install::outdated(&shim) {
+                let shim = shim.display();
+                tracing::warn!("the installed code is not that of {folder}; run `flow-shim install {shim}`");
+            }
         }
         Ok(task)
     }

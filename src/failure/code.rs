@@ -132,6 +132,8 @@ codes! {
         NO_STREAM = "no-stream";
         /// A discovery found no stream at all.
         NO_STREAMS = "no-streams";
+        /// A stream hands over files in place of rows.
+        FILES = "files";
         /// A stream cannot be read in the way that its binding asks for.
         STREAM_MODE = "stream-mode";
         /// A state in Flow's keeping cannot be read.

@@ -63,15 +63,21 @@ fn agreeing(root: &Value, branch: &Value, value: &Value) -> Option<usize> {
 }
 
 fn fits(root: &Value, branch: &Value, value: &Value) -> bool {
-    let mut schema = Map::new();
+    validates(root, branch, value) == Some(true)
+}
+
+/// Whether a value is valid by a schema that stands in a document; `None` where that is no JSON schema.
+/// Formats do not count: few vendors mean what they write there.
+pub(super) fn validates(root: &Value, schema: &Value, value: &Value) -> Option<bool> {
+    let mut document = Map::new();
     for definitions in ["$defs", "definitions"] {
         if let Some(named) = root.get(definitions) {
-            schema.insert(definitions.to_owned(), named.clone());
+            document.insert(definitions.to_owned(), named.clone());
         }
     }
-    schema.insert("allOf".to_owned(), json!([branch]));
-    let validator = jsonschema::options().should_validate_formats(false).build(&Value::Object(schema));
-    validator.is_ok_and(|validator| validator.is_valid(value))
+    document.insert("allOf".to_owned(), json!([schema]));
+    let validator = jsonschema::options().should_validate_formats(false).build(&Value::Object(document));
+    validator.ok().map(|validator| validator.is_valid(value))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 
 use serde_json::Value;
 
-use super::branch::{chosen, resolve};
+use super::branch::{chosen, resolve, validates};
 use super::pointer;
+use super::schema::adapt;
 use super::schema::types::Types;
 
 /// Alternatives of a schema, of which a config is of one.
@@ -15,44 +16,79 @@ const ALTERNATIVES: [&str; 2] = ["oneOf", "anyOf"];
 const DEPTH: usize = 64;
 
 /// Puts in the defaults that are missing, inside the chosen branch of a `oneOf` too. Objects that are
-/// missing are not made up, and a default that does not fit its own schema is none.
+/// missing are not made up, and a default that its own schema refuses is left out.
 pub fn fill(config: &mut Value, schema: &Value) {
-    fill_in(schema, &[schema], config, 0);
+    Filling { root: schema, on_trial: false }.fill_in(&[schema], config, 0);
 }
 
-fn fill_in(root: &Value, schemas: &[&Value], value: &mut Value, depth: usize) {
-    if depth > DEPTH || !(value.is_object() || value.is_array()) {
-        return;
-    }
-    let mut parts = Vec::new();
-    for schema in schemas {
-        fill_here(root, schema, value, &mut parts);
-    }
-    each_below(&parts, value, |below, value, _| fill_in(root, below, value, depth + 1));
+#[derive(Clone, Copy)]
+struct Filling<'a> {
+    root: &'a Value,
+    /// Whether this completes a default to see whether it fits then.
+    on_trial: bool,
 }
 
-/// Fills in the members of one object. Its own defaults come first: they may say which branch it is of.
-fn fill_here<'a>(root: &'a Value, schema: &'a Value, value: &mut Value, parts: &mut Vec<&'a Value>) {
-    let schema = resolve(root, schema);
-    if parts.iter().any(|part| std::ptr::eq(*part, schema)) {
-        return;
+impl<'a> Filling<'a> {
+    fn fill_in(self, schemas: &[&'a Value], value: &mut Value, depth: usize) {
+        if depth > DEPTH || !(value.is_object() || value.is_array()) {
+            return;
+        }
+        let mut parts = Vec::new();
+        for schema in schemas {
+            self.fill_here(schema, value, &mut parts, depth);
+        }
+        each_below(&parts, value, |below, value, _| self.fill_in(below, value, depth + 1));
     }
-    parts.push(schema);
-    if let (Value::Object(members), Some(properties)) = (&mut *value, schema["properties"].as_object()) {
-        for (name, property) in properties {
-            if let Some(default) = default(root, property).filter(|_| !members.contains_key(name)) {
-                members.insert(name.clone(), default.clone());
+
+    /// Fills in the members of one object. Its own defaults come first: they may say which branch it is of.
+    fn fill_here(self, schema: &'a Value, value: &mut Value, parts: &mut Vec<&'a Value>, depth: usize) {
+        let schema = resolve(self.root, schema);
+        if parts.iter().any(|part| std::ptr::eq(*part, schema)) {
+            return;
+        }
+        parts.push(schema);
+        if let (Value::Object(members), Some(properties)) = (&mut *value, schema["properties"].as_object()) {
+            for (name, property) in properties {
+                if members.contains_key(name) {
+                    continue;
+                }
+                if let Some(default) = self.default(property, depth) {
+                    members.insert(name.clone(), default);
+                }
+            }
+        }
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            self.fill_here(part, value, parts, depth);
+        }
+        for branches in ALTERNATIVES.iter().filter_map(|name| schema[*name].as_array()) {
+            if let Some(branch) = chosen(self.root, branches, value) {
+                self.fill_here(branch, value, parts, depth);
             }
         }
     }
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        fill_here(root, part, value, parts);
-    }
-    for branches in ALTERNATIVES.iter().filter_map(|name| schema[*name].as_array()) {
-        if let Some(branch) = chosen(root, branches, value) {
-            fill_here(root, branch, value, parts);
+
+    /// The default of a property, as it stands or completed by the defaults of its own members. `None`
+    /// where its own schema refuses it: published sources have a 0 below the `minimum`, a `{}` that no
+    /// branch of a `oneOf` takes, a list where one number is meant. Filled in, it would spoil a good config.
+    fn default(self, property: &'a Value, depth: usize) -> Option<Value> {
+        let default = default(self.root, property)?;
+        if is_taken(self.root, property, default) {
+            return Some(default.clone());
         }
+        if self.on_trial || !(default.is_object() || default.is_array()) {
+            return None;
+        }
+        let mut completed = default.clone();
+        Self { on_trial: true, ..self }.fill_in(&[property], &mut completed, depth + 1);
+        is_taken(self.root, property, &completed).then_some(completed)
     }
+}
+
+/// Whether a schema takes a value. Of one that is no JSON schema, which some vendors publish, only the
+/// keywords count that are valid.
+fn is_taken(root: &Value, schema: &Value, value: &Value) -> bool {
+    let adapted = || validates(&adapt::config(root), &adapt::config(schema), value);
+    validates(root, schema, value).or_else(adapted).unwrap_or(true)
 }
 
 /// Calls with every value below this one, what the parts of its schema say of it, and its name.
@@ -80,7 +116,7 @@ fn each_below<'a>(
     }
 }
 
-/// The default of a property. Specifications have objects whose default is text (airbyte-protocol.md,
+/// The default of a property as it is written. Specifications have objects whose default is text (airbyte-protocol.md,
 /// 7.1), and null says no more than a member that is missing.
 fn default<'a>(root: &'a Value, property: &'a Value) -> Option<&'a Value> {
     let own = property.get("default");
@@ -90,9 +126,7 @@ fn default<'a>(root: &'a Value, property: &'a Value) -> Option<&'a Value> {
         Some(types) => Types::of_keyword(types).take(default),
         None => default.is_object() || !schema["properties"].is_object(),
     };
-    let fits_enum = schema["enum"].as_array().is_none_or(|values| values.contains(default));
-    let fits_const = schema.get("const").is_none_or(|value| value == default);
-    (fits_type && fits_enum && fits_const).then_some(default)
+    fits_type.then_some(default)
 }
 
 /// Takes out the members that a schema with `additionalProperties: false` does not know, and gives
@@ -194,6 +228,51 @@ mod tests {
             filled(json!({"streams": [{}, {"days": 1}]}))["streams"],
             json!([{"days": 3}, {"days": 1}])
         );
+    }
+
+    #[test]
+    fn a_default_that_its_own_schema_refuses_is_left_out() {
+        for property in [
+            json!({"type": "integer", "minimum": 1, "default": 0}),
+            json!({"type": "integer", "exclusiveMaximum": 5, "default": 5}),
+            json!({"type": "integer", "multipleOf": 5, "default": 7}),
+            json!({"type": "string", "minLength": 1, "default": ""}),
+            json!({"type": "string", "pattern": "^a", "default": "b"}),
+            json!({"type": "array", "minItems": 1, "default": []}),
+            json!({"type": "array", "uniqueItems": true, "default": [1, 1]}),
+            json!({"type": "array", "items": {"type": "string"}, "default": [1]}),
+            json!({"enum": [30, 60], "default": [30]}),
+            json!({"const": "a", "default": "b"}),
+            json!({"type": "object", "required": ["x"], "default": {}}),
+            json!({"type": "object", "default": {}, "oneOf": [
+                {"required": ["kind"], "properties": {"kind": {"const": "a"}}},
+                {"required": ["kind"], "properties": {"kind": {"const": "b"}}},
+            ]}),
+            json!({"$ref": "#/$defs/positive", "default": 0}),
+            json!({"not": {"type": "integer"}, "default": 0}),
+        ] {
+            let schema = json!({"properties": {"n": property}, "$defs": {"positive": {"minimum": 1}}});
+            let mut config = json!({});
+            fill(&mut config, &schema);
+            assert_eq!(config, json!({}), "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_default_that_its_members_complete_is_filled_in() {
+        let inner = json!({"type": "object", "required": ["kind"], "default": {}, "properties": {"kind": {"default": "csv"}}});
+        let mut config = json!({});
+        fill(&mut config, &json!({"properties": {"format": inner}}));
+        assert_eq!(config, json!({"format": {"kind": "csv"}}));
+        let mut config = json!({});
+        // A keyword that is invalid says nothing; those beside it do.
+        fill(
+            &mut config,
+            &json!({"properties": {
+                "n": {"type": "integer", "minimum": "one", "default": 0}, "m": {"minimum": "one", "enum": [1], "default": 2},
+            }}),
+        );
+        assert_eq!(config, json!({"n": 0}));
     }
 
     #[test]

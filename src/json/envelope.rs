@@ -56,7 +56,7 @@ pub(crate) struct Rule {
 }
 
 /// How many values may be wanted.
-pub(crate) const VALUES: usize = 6;
+pub(crate) const VALUES: usize = 8;
 
 /// The parts of a message, as they stand in its text.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ pub mod defaults;
 pub(crate) mod envelope;
 pub mod members;
 pub mod merge_patch;
+pub mod nearest;
 pub mod packed;
 pub mod pointer;
 pub mod remap;

@@ -52,6 +52,7 @@ fn ordinary_record<'line>(parts: &Parts<'line>) -> Option<Record<'line>> {
         partition: None,
         data,
         traits,
+        changes: None,
     })
 }
 
@@ -122,6 +123,7 @@ fn record(message: Message<'_>) -> Result<Event<'_>, LineError> {
                 partition: None,
                 data: data.as_bytes(),
                 traits,
+                changes: None,
             }))
         }
         (stream, _) => {

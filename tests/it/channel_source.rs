@@ -8,7 +8,7 @@
 //! - `out TEXT`: prints a line on stdout
 //! - `N acquire`: waits for the client of socket N, and probes it
 //! - `N record STREAM PARTITION DATA`: a record; `DATA` is a document whose values may be typed
-//!   (`{"$date": 20367}`), see [`typed`]
+//!   (`{"$date": 20367}`), see [`typed`]; `$changes` beside them is what the source says that it damaged
 //! - `N many STREAM PARTITION COUNT DATA`: so many of them, with `id` counting from 0
 //! - `N send TEXT`: any other message, on the socket alone
 //! - `N both TEXT`: such a message on stdout, too
@@ -157,6 +157,7 @@ impl Source {
                 let (stream, partition) = (words[0], words[1]);
                 let fields = self.fields.get(stream).cloned().unwrap_or_default();
                 let mut data: Value = serde_json::from_str(words[count - 1]).expect("JSON");
+                let changes = data.as_object_mut().and_then(|data| data.remove("$changes"));
                 let times: u64 = if verb == "many" { words[2].parse().expect("a number") } else { 1 };
                 let socket = self.sockets[number].acquired(protobuf);
                 for id in 0..times {
@@ -164,10 +165,16 @@ impl Source {
                         data["id"] = json!(id);
                     }
                     if protobuf {
-                        framed(&mut socket.collected, &record(stream, partition, &fields, &data));
+                        framed(
+                            &mut socket.collected,
+                            &record(stream, partition, &fields, &data, changes.as_ref()),
+                        );
                     } else {
                         let data = untyped(&data);
-                        let line = json!({"type": "RECORD", "record": {"namespace": null, "stream": stream, "data": data, "emitted_at": 1, "partition_id": partition}});
+                        let mut line = json!({"type": "RECORD", "record": {"namespace": null, "stream": stream, "data": data, "emitted_at": 1, "partition_id": partition}});
+                        if let Some(changes) = &changes {
+                            line["record"]["meta"] = json!({ "changes": changes });
+                        }
                         writeln!(socket.collected, "{line}").expect("memory");
                     }
                     if socket.collected.len() >= COLLECTED {
@@ -244,7 +251,13 @@ fn framed(into: &mut Vec<u8>, message: &[u8]) {
     into.extend_from_slice(message);
 }
 
-fn record(stream: &str, partition: &str, fields: &[String], data: &Value) -> Vec<u8> {
+fn record(
+    stream: &str,
+    partition: &str,
+    fields: &[String],
+    data: &Value,
+    changes: Option<&Value>,
+) -> Vec<u8> {
     let mut record = Vec::new();
     encoding::string::encode(2, &stream.to_owned(), &mut record);
     encoding::uint64::encode(3, &1, &mut record);
@@ -255,6 +268,20 @@ fn record(stream: &str, partition: &str, fields: &[String], data: &Value) -> Vec
         encoding::encode_key(5, WireType::LengthDelimited, &mut record);
         framed(&mut record, &value);
     }
+    let mut meta = Vec::new();
+    for change in changes.and_then(Value::as_array).into_iter().flatten() {
+        let text = |name: &str| change[name].as_str().expect("text").to_owned();
+        let number = |name: &str| text(name).parse().expect("a number");
+        let mut encoded = Vec::new();
+        encoding::string::encode(1, &text("field"), &mut encoded);
+        encoding::uint64::encode(2, &number("change"), &mut encoded);
+        encoding::uint64::encode(3, &number("reason"), &mut encoded);
+        encoding::encode_key(1, WireType::LengthDelimited, &mut meta);
+        framed(&mut meta, &encoded);
+    }
+    // The source always sets it.
+    encoding::encode_key(6, WireType::LengthDelimited, &mut record);
+    framed(&mut record, &meta);
     let mut message = Vec::new();
     encoding::encode_key(1, WireType::LengthDelimited, &mut message);
     framed(&mut message, &record);

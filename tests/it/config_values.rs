@@ -111,6 +111,29 @@ fn a_config_without_a_value_that_moves_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_default_that_breaks_its_own_schema_does_not_spoil_a_good_config() {
+    let properties = "n: {type: integer, minimum: 1, default: 0}, list: {type: array, minItems: 1, default: []}, \
+                      form: {type: object, default: {}, oneOf: [{required: [k], properties: {k: {const: a}}}]}, \
+                      hours: {enum: [24, 48], default: [24]}";
+    let (seen, _) = seen_by_discover(
+        &format!("config: {{schemaPatch: {{properties: {{{properties}}}}}}}\n"),
+        &json!({"token": "t"}),
+    );
+    assert_eq!(seen, json!({"token": "t", "count": 1000}));
+}
+
+#[test]
+fn a_mistake_in_a_form_names_the_form_and_the_field() {
+    let form = |kind: &str, field: &str| json!({"required": ["auth_type", field], "properties": {"auth_type": {"const": kind}, field: {}}});
+    let patch = json!({"properties": {"credentials": {"oneOf": [form("token", "api_token"), form("login", "user")]}}});
+    let run = connector(&format!("config: {{schemaPatch: {patch}}}\n"))
+        .run(&[spec(), discover(&json!({"token": "t", "credentials": {"auth_type": "token"}}))]);
+    assert_eq!(run.code, 4);
+    let words = run.last_words();
+    assert!(words.contains("/credentials/api_token is required, with auth_type \"token\""), "{words}");
+}
+
+#[test]
 fn a_default_serves_where_the_schema_requires_a_value() {
     let patch = "config: {schemaPatch: {required: [token, count]}}\n";
     let (seen, _) = seen_by_discover(patch, &json!({"token": "t"}));

@@ -55,6 +55,25 @@ fn both_forms_give_the_same_documents() {
 }
 
 #[test]
+fn what_a_source_damaged_is_told_in_both_forms() {
+    let changes = json!([{"field": "name", "change": "1", "reason": "5"}]);
+    for form in FORMS {
+        let steps = format!(
+            "1 record users p {{\"id\":1,\"name\":null,\"$changes\":{changes}}}\n1 record users p {{\"id\":2,\"name\":\"x\"}}\n1 both {}",
+            state("users", 1, "p", 2)
+        );
+        let run = read(&source(&shim(form, ""), &steps)).succeeded();
+        let documents = run.documents(0);
+        assert_eq!(documents[0]["_meta"]["changes"], changes, "{form}");
+        assert_eq!((&documents[0]["id"], &documents[0]["name"]), (&json!(1), &Value::Null));
+        assert_eq!(documents[1]["_meta"].get("changes"), None);
+        assert_eq!(committed(&run, "users").len(), 1, "the state has all of its records: {form}");
+        let told = run.logs.iter().find(|log| log["fields"]["field"] == "name").expect("a warning");
+        assert_eq!((&told["level"], &told["fields"]["stream"]), (&json!("warn"), &json!("users")));
+    }
+}
+
+#[test]
 fn a_state_waits_for_the_records_of_its_partition() {
     for form in FORMS {
         let steps = [

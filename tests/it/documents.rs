@@ -69,6 +69,43 @@ for id in 1 2 3; do echo "{\"type\":\"RECORD\",\"record\":{\"stream\":\"stranger
 }
 
 #[test]
+fn what_a_source_damaged_is_kept_and_told() {
+    let changes = json!([{"field": "name", "change": "NULLED", "reason": "SOURCE_FIELD_SIZE_LIMITATION"}]);
+    let record = |data: serde_json::Value, meta: serde_json::Value| {
+        json!({"type": "RECORD", "record": {"stream": "users", "data": data, "meta": meta, "emitted_at": 1}})
+            .to_string()
+            + "\n"
+    };
+    let lines = [
+        record(json!({"id": 1, "name": null}), json!({"changes": changes})),
+        record(json!({"id": 2, "name": "x"}), json!({"changes": []})),
+        record(json!({"id": 3, "_meta": {"own": 1}}), json!({"changes": changes})),
+        record(json!({"id": 4, "_ab_cdc_deleted_at": "2024"}), json!({"changes": changes})),
+    ];
+    let run = played(&lines.concat()).succeeded();
+    let metas: Vec<serde_json::Value> =
+        run.documents(0).iter().map(|document| document["_meta"].clone()).collect();
+    assert_eq!(
+        metas,
+        [
+            json!({"op": "u", "row_id": 0, "changes": changes}),
+            json!({"op": "u", "row_id": 1}),
+            json!({"op": "u", "row_id": 2, "changes": changes, "own": 1}),
+            json!({"op": "d", "row_id": 3, "changes": changes}),
+        ]
+    );
+    let told: Vec<&serde_json::Value> =
+        run.logs.iter().filter(|log| log["fields"]["change"] == "NULLED").collect();
+    assert_eq!(told.len(), 2, "with the first, and at the end: {told:?}");
+    let fields = &told[1]["fields"];
+    assert_eq!(
+        (&told[1]["level"], &fields["stream"], &fields["field"]),
+        (&json!("warn"), &json!("users"), &json!("name"))
+    );
+    assert_eq!((&fields["reason"], &fields["times"]), (&json!("SOURCE_FIELD_SIZE_LIMITATION"), &json!(3)));
+}
+
+#[test]
 fn deletes_are_marked() {
     let run = played(concat!(
         "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1,\"_ab_cdc_deleted_at\":\"2024-01-01\"},\"emitted_at\":1}}\n",

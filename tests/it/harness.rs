@@ -148,6 +148,14 @@ impl Connector {
         Run::of(self.run_bytes(text.as_bytes()))
     }
 
+    /// The same with a command made of [`command`](Self::command).
+    pub(crate) fn run_command(&self, mut command: Command, requests: &[Value]) -> Run {
+        let text: String = requests.iter().map(|request| format!("{request}\n")).collect();
+        let mut child = command.spawn().expect("the program starts");
+        feed(&mut child, text.as_bytes());
+        Run::of(child.wait_with_output().expect("the program ends"))
+    }
+
     /// The same with bytes, for other codecs and for junk.
     pub(crate) fn run_bytes(&self, input: &[u8]) -> std::process::Output {
         let mut child = self.command().spawn().expect("the program starts");

@@ -111,6 +111,38 @@ fn a_changed_file_is_told() {
 }
 
 #[test]
+fn comments_are_no_items_of_a_list() {
+    let mut config: Value = serde_json::from_str(&fixture("whole.json")).expect("JSON");
+    let tokens = config["credentials"]["tokens"].as_array_mut().expect("a list");
+    let comment = tokens[0].as_str().expect("text").replace("type:str]", "type:comment]");
+    tokens.insert(1, comment.into());
+    let (run, seen) = validated(&config.to_string(), &[("SOPS_AGE_KEY_FILE", &key())]);
+    run.succeeded();
+    assert_eq!(seen.expect("it is read")["credentials"]["tokens"], json!(["one", "two"]));
+}
+
+#[test]
+fn a_file_whose_comments_say_what_is_encrypted_is_read_and_not_for_flow() {
+    for rule in ["encrypted_comment_regex", "unencrypted_comment_regex"] {
+        let mut config: Value = serde_json::from_str(&fixture("whole.json")).expect("JSON");
+        let stanza = config["sops"].as_object_mut().expect("a stanza");
+        stanza.remove("unencrypted_suffix");
+        stanza.insert(rule.to_owned(), "secret".into());
+        let (run, seen) = validated(&config.to_string(), &[("SOPS_AGE_KEY_FILE", &key())]);
+        let run = run.succeeded();
+        assert!(run.logged(Some("warn"), "encrypted-suffix"), "{:?}", run.logs);
+        let seen = seen.expect("it is read");
+        assert_eq!(
+            (&seen["credentials"]["password"], &seen["note_unencrypted"]),
+            (&json!("s3cret é"), &json!("in the clear"))
+        );
+        config["host"] = "evil.example.com".into();
+        let (run, _) = validated(&config.to_string(), &[("SOPS_AGE_KEY_FILE", &key())]);
+        assert!(run.last_words().contains("its checksum is wrong"), "{}", run.last_words());
+    }
+}
+
+#[test]
 fn the_sops_program_decrypts_where_it_is_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = format!("{}:/usr/bin:/bin", folder.path().display());

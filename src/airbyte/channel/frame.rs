@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::text;
 use super::value::{self, Noticed};
 use super::wire::{Broken, Field, Wire};
+use super::{changes, text};
 use crate::airbyte::message::DELETED_AT;
 use crate::capture::documents::router::Router;
 use crate::capture::event::{LineError, Traits};
@@ -24,6 +24,7 @@ const NAMESPACE: u64 = 1;
 const STREAM: u64 = 2;
 const PARTITION: u64 = 4;
 const DATA: u64 = 5;
+const META: u64 = 6;
 
 /// Reads messages.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ impl Frames {
         };
         let columns = &self.streams[position];
         let (mut noticed, mut traits) = (Noticed::default(), Traits::default());
+        let (start, mut changes) = (into.len(), None);
         let mut values = 0;
         let mut wire = names.values;
         while let Some((number, field)) =
@@ -83,6 +85,8 @@ impl Frames {
                     traits.meta |= column.is == Is::Meta;
                     traits.deleted |= column.is == Is::Deleted && !noticed.null;
                 }
+                // Of most records it is empty.
+                (META, Field::Bytes(meta)) if !meta.is_empty() => changes = changes::read(meta),
                 (NAMESPACE | STREAM | PARTITION | DATA, _) => {
                     return Err(damaged(Some(stream), "its fields are not in order"));
                 }
@@ -99,6 +103,10 @@ impl Frames {
         }
         into.extend_from_slice(if values == 0 { b"{}" } else { b"}" });
         self.repaired += noticed.repaired;
+        if let Some(changes) = changes {
+            changes::as_line(&names, stream, &changes, start, into);
+            return Ok(Frame::Line);
+        }
         traits.surrogates = noticed.surrogates;
         Ok(Frame::Record { stream: position, partition: names.partition, traits })
     }
@@ -147,10 +155,10 @@ impl FrameReader for Frames {
 }
 
 /// What a record says before its values.
-struct Names<'f> {
+pub(super) struct Names<'f> {
     stream: Option<&'f str>,
-    namespace: Option<&'f str>,
-    partition: &'f str,
+    pub(super) namespace: Option<&'f str>,
+    pub(super) partition: &'f str,
     values: Wire<'f>,
 }
 

@@ -5,6 +5,7 @@
 //! come on stdout, too, where logs and traces stay. `frame` reads protobuf messages, `value` what is in
 //! records, `wire` protobuf itself, `text` and `time` write JSON.
 
+mod changes;
 mod frame;
 mod text;
 mod time;

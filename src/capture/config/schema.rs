@@ -3,6 +3,7 @@
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use super::mistakes;
 use crate::failure::{Code, Failure};
 use crate::json::schema::adapt;
 use crate::json::schema::admit::admit;
@@ -26,16 +27,10 @@ pub(crate) fn for_flow(schema: &Value) -> Value {
 
 /// Whether a config fits a schema; the failure says where it does not, and never a value.
 pub(super) fn validate(schema: &Value, config: &Value) -> Result<(), Failure> {
-    let Some(validator) = compiled(schema) else { return Ok(()) };
-    let mistakes: Vec<String> = validator
-        .iter_errors(config)
-        .take(NAMED)
-        .map(|error| {
-            let at = error.instance_path().to_string();
-            let at = if at.is_empty() { "the config" } else { &at };
-            format!("{at}: {}", error.masked_with("the value"))
-        })
-        .collect();
+    let relaxed = relax(&for_flow(schema));
+    let Some(validator) = compiled(&relaxed) else { return Ok(()) };
+    let errors = validator.iter_errors(config);
+    let mistakes: Vec<String> = errors.flat_map(|error| mistakes::of(&relaxed, &error)).take(NAMED).collect();
     if mistakes.is_empty() {
         return Ok(());
     }
@@ -45,11 +40,9 @@ pub(super) fn validate(schema: &Value, config: &Value) -> Result<(), Failure> {
     ))
 }
 
-/// Less strict than it is written where good configs would fail: the branches of a `oneOf` often overlap
-/// (airbyte-protocol.md, 7.1), and Flow adds `sops`. `None` for what is no JSON schema.
+/// `None` for what is no JSON schema.
 fn compiled(schema: &Value) -> Option<Validator> {
-    let relaxed = relax(&for_flow(schema));
-    let compiled = jsonschema::options().should_validate_formats(false).build(&relaxed);
+    let compiled = jsonschema::options().should_validate_formats(false).build(schema);
     if let Err(error) = &compiled {
         tracing::warn!(
             "upstream's config schema is no valid JSON schema, so configs are not held against it: {error}"
@@ -58,7 +51,8 @@ fn compiled(schema: &Value) -> Option<Validator> {
     compiled.ok()
 }
 
-/// `oneOf` becomes `anyOf`, and patterns go: upstream checks them itself, in its own dialect.
+/// Less strict than it is written where good configs would fail: the branches of a `oneOf` often overlap
+/// (airbyte-protocol.md, 7.1), so it becomes `anyOf`, and upstream checks patterns itself, in its own dialect.
 fn relax(schema: &Value) -> Value {
     match schema {
         Value::Object(members) => members
@@ -101,6 +95,49 @@ mod tests {
         }
         assert!(!failure.message.contains("s3cret"), "{failure}");
         assert!(validate(&schema, &json!({"token": "t", "sops": {}})).is_ok());
+    }
+
+    #[test]
+    fn a_mistake_inside_a_form_names_the_form_and_the_field() {
+        let schema = json!({"$defs": {"key": {"type": "object", "required": ["auth", "api_key"], "properties": {
+            "auth": {"const": "key"}, "api_key": {"type": "string"},
+        }}}, "properties": {
+            "credentials": {"oneOf": [
+                {"$ref": "#/$defs/key"},
+                {"required": ["auth", "api_token"], "additionalProperties": false, "properties": {
+                    "auth": {"const": "token"}, "api_token": {"type": "string"},
+                    "scope": {"anyOf": [{"type": "null"}, {"type": "object", "required": ["name"]}]},
+                }},
+            ]},
+            "window": {"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "const": "all"}]},
+        }});
+        let mistakes = |config: Value| validate(&schema, &config).expect_err("mistakes").message;
+        for (config, expected) in [
+            (
+                json!({"credentials": {"auth": "token"}}),
+                "/credentials/api_token is required, with auth \"token\"",
+            ),
+            (json!({"credentials": {"auth": "key", "api_key": 7}}), "/credentials/api_key: "),
+            (json!({"credentials": {}}), "/credentials/auth must be one of \"key\", \"token\""),
+            (json!({"credentials": {"auth": "s3cret"}}), "/credentials/auth must be one of"),
+            (
+                json!({"credentials": {"auth": "token", "api_tokn": "s3cret"}}),
+                "(is \"api_tokn\" meant for it?)",
+            ),
+            (
+                json!({"credentials": {"auth": "token", "api_token": "t", "scpe": 1}}),
+                "/credentials/scpe is not a setting of this connector; did you mean \"scope\"?",
+            ),
+            (
+                json!({"credentials": {"auth": "token", "api_token": "t", "scope": {}}}),
+                "/credentials/scope/name is required, with auth \"token\"",
+            ),
+            (json!({"window": 0}), "/window: "),
+            (json!({"window": true}), "/window: it has none of the forms that the schema allows"),
+        ] {
+            let words = mistakes(config);
+            assert!(words.contains(expected) && !words.contains("s3cret"), "{words}");
+        }
     }
 
     #[test]

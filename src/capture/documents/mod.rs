@@ -2,5 +2,6 @@
 
 pub mod document;
 pub mod oversized;
+pub(super) mod own_meta;
 pub mod router;
 pub(super) mod transform;

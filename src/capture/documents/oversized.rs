@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::own_meta;
 use crate::failure::{Code, Failure};
 use crate::json::members::{Member, Members};
 use crate::json::pointer;
@@ -100,23 +101,9 @@ fn null_largest(record: &str, limit: usize, key: &[String]) -> Option<(String, V
     None
 }
 
-/// The record's text with `/_meta/nulled`, before what `_meta` holds already. One that is no object is
-/// kept as a member of ours, as `document` does it.
+/// The record's text with `/_meta/nulled`.
 fn written(members: &[Member<'_>], nulled: &[String]) -> String {
-    let list = Value::from(nulled).to_string();
-    let meta = members.iter().find(|member| member.name == "_meta").map(|member| member.value);
-    let mut text = format!("{{\"_meta\":{{\"nulled\":{list}");
-    match meta.map(|meta| (meta, meta.strip_prefix('{').map(str::trim_start))) {
-        None => text.push('}'),
-        Some((_, Some(inside))) if inside.starts_with('}') => text.push('}'),
-        Some((_, Some(inside))) => text.extend([",", inside]),
-        Some((other, None)) => text.extend([",\"_meta\":", other, "}"]),
-    }
-    for member in members.iter().filter(|member| member.name != "_meta") {
-        text.extend([",", member.raw_name, ":", member.value]);
-    }
-    text.push('}');
-    text
+    own_meta::with(members.iter().cloned(), own_meta::NULLED, &Value::from(nulled).to_string())
 }
 
 #[cfg(test)]

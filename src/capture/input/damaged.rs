@@ -7,6 +7,22 @@ const NAME: usize = 200;
 /// So much of a message that is not read is looked at for the name of its stream.
 const TELLING: usize = 64 * 1024;
 
+/// What is known of a message that was given up because it is too large.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Oversized {
+    /// `RECORD`, `STATE` …; `None` where it does not tell, or is no message.
+    pub(crate) kind: Option<&'static str>,
+    /// The stream's name; `None` where it does not tell.
+    pub(crate) stream: Option<String>,
+}
+
+impl Oversized {
+    /// A record of this stream; nothing is known of a message without one.
+    pub(crate) fn record(stream: Option<String>) -> Self {
+        Self { kind: stream.is_some().then_some("RECORD"), stream }
+    }
+}
+
 /// Why a line cannot be read: damaged, where it seems to be of one of the types that carry data, which
 /// must not be lost in silence; else no message at all. Where the type itself is cut off it may be one
 /// of them.

@@ -4,7 +4,7 @@
 
 use memchr::memmem;
 
-use super::damaged::beginning;
+use super::damaged::{Oversized, beginning};
 use crate::capture::event::{Event, LineError, Record, Traits};
 use crate::json::envelope::{Envelopes, Part, Parts, Rule, Spot, Watch};
 use crate::json::members::Members;
@@ -48,11 +48,11 @@ impl LineParser {
         }
     }
 
-    /// The stream of a line of which this is the beginning; `None` where it is no record, or does not tell.
-    pub(crate) fn stream_of_record(&mut self, line: &[u8]) -> Option<String> {
+    /// What a line is of which this is the beginning.
+    pub(crate) fn oversized(&mut self, line: &[u8]) -> Oversized {
         match self.parse(beginning(line)) {
-            Err(LineError::Damaged { kind: "RECORD", stream, .. }) => stream,
-            _ => None,
+            Err(LineError::Damaged { kind, stream, .. }) => Oversized { kind: Some(kind), stream },
+            _ => Oversized::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::changes::Changes;
 use crate::capture::protocol::{BoundStream, StateUpdate};
 
 /// How many names of unknown streams are remembered, to name each of them.
@@ -23,6 +24,8 @@ pub(super) struct Counts {
     dropped_since_state: u64,
     dropped: BTreeMap<String, Dropped>,
     told: Option<Instant>,
+    /// What upstream damaged.
+    pub(super) changes: Changes,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -56,6 +59,7 @@ impl Counts {
             dropped_since_state: 0,
             dropped: BTreeMap::new(),
             told: None,
+            changes: Changes::default(),
         }
     }
 
@@ -160,6 +164,7 @@ impl Counts {
     /// Says what is left to be said at the end of a read.
     pub(super) fn tell(&mut self, streams: &[BoundStream]) {
         self.tell_dropped();
+        self.changes.tell(streams);
         for (count, stream) in self.streams.iter().zip(streams).filter(|(count, _)| count.differences > 1) {
             tracing::warn!(
                 stream = %stream.id,

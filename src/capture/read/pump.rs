@@ -147,8 +147,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 },
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    let stream = self.parser.stream_of_record(lines.take_rest());
-                    return Err(self.too_long(&error, stream.as_deref()));
+                    let oversized = self.parser.oversized(lines.take_rest());
+                    return Err(self.too_long(&error, &oversized));
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! What a flow.yaml says of an endpoint: which program or image the connector is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::env::SHIM_DIR;
 use crate::failure::{Code, Failure};
 
 /// How a capture's connector is started.
@@ -33,6 +34,26 @@ pub(crate) enum Program {
 }
 
 impl Program {
+    /// The folder of the shim that flow-shim runs; `None` where it is another program, or names none.
+    pub(crate) fn shim(&self) -> Option<PathBuf> {
+        let Self::Local { command, env, .. } = self else { return None };
+        let mut words = command.iter().take_while(|word| *word != "--");
+        words.next().filter(|program| *program == "flow-shim")?;
+        let named = loop {
+            match words.next() {
+                None => break None,
+                Some(word) if word == "--shim" => break words.next(),
+                Some(word) => {
+                    if let Some(folder) = word.strip_prefix("--shim=") {
+                        return Some(folder.into());
+                    }
+                }
+            }
+        };
+        let set = || env.iter().find(|(name, _)| name == SHIM_DIR).map(|(_, value)| value);
+        named.or_else(set).map(PathBuf::from)
+    }
+
     /// Has flow-shim play a transcript in place of its upstream.
     pub(crate) fn replay(&mut self, transcript: &Path) -> Result<(), Failure> {
         match self {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::failure::{Code, Failure};
+use crate::json::nearest::nearest;
 
 /// A mistake in a file of the user's.
 pub(crate) fn wrong(file: &Path, what: impl std::fmt::Display) -> Failure {
@@ -42,7 +43,7 @@ pub(super) fn parse(text: &str) -> Result<Value, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(text, options())
 }
 
-/// `yes` and `on` are strings, as in Flow; limits are those of large catalogs.
+/// `yes`, `on`, `00501` and `1_000` are text, as in Flow; limits are those of large catalogs.
 fn options() -> serde_saphyr::Options {
     let mut budget = serde_saphyr::Budget::default();
     budget.max_nodes = 10_000_000;
@@ -50,6 +51,8 @@ fn options() -> serde_saphyr::Options {
     budget.max_depth = 120;
     let mut options = serde_saphyr::Options::default();
     options.strict_booleans = true;
+    options.leading_zero_numbers_as_strings = true;
+    options.underscored_numbers_as_strings = true;
     options.with_snippet = false;
     options.budget = Some(budget);
     options
@@ -116,7 +119,7 @@ impl<'a> Located<'a> {
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Failure> {
         for name in self.object()?.keys() {
             if !known.contains(&name.as_str()) {
-                let nearest = nearest(name, known)
+                let nearest = nearest(name, known.iter().copied())
                     .map(|nearest| format!("; did you mean {nearest:?}?"))
                     .unwrap_or_default();
                 return Err(self.wrong(&format!("has an unknown key {name:?}{nearest}")));
@@ -146,13 +149,6 @@ impl<'a> Located<'a> {
     }
 }
 
-/// The known name that is fewest edits away, if it is near at all; case does not count.
-fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let edits = |known: &str| strsim::levenshtein(&name.to_lowercase(), &known.to_lowercase());
-    let nearest = known.iter().copied().min_by_key(|known| edits(known))?;
-    (edits(nearest) <= 1 + name.len() / 3).then_some(nearest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +166,18 @@ mod tests {
         let value = read(&file).expect("it is valid");
         let expected = serde_json::json!({"a": "yes", "b": "on", "c": "2024-01-01", "d": "3m", "e": 12_345_678_901_u64, "f": null, "g": "1"});
         assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn digits_that_flow_reads_as_text_stay_text() {
+        let (_folder, file) = written(
+            "{id: 0123456789, zip: 00501, tag: 1_000, neg: -007, hex: 0x1F, zero: 0, float: 0.5, many: [08, 8]}",
+        );
+        let expected = serde_json::json!({
+            "id": "0123456789", "zip": "00501", "tag": "1_000", "neg": "-007", "hex": 31, "zero": 0, "float": 0.5,
+            "many": ["08", 8],
+        });
+        assert_eq!(read(&file).expect("it is valid"), expected);
     }
 
     #[test]
@@ -193,7 +201,5 @@ mod tests {
             failure.message,
             "flow.yaml: bindings[0] has an unknown key \"resouce\"; did you mean \"resource\"?"
         );
-        assert_eq!(nearest("zzz", &["resource"]), None);
-        assert_eq!(nearest("Targets", &["resource", "target"]), Some("target"));
     }
 }

@@ -3,12 +3,20 @@
 use std::path::Path;
 
 use super::report::{Place, Report};
-use crate::dev::known;
+use crate::dev::{install, known};
 use crate::shim::command::REQUIREMENTS;
 
 /// Checks each line. Before a connector was recorded, it is still being made, and a warning will do.
 pub(super) fn check(folder: &Path, report: &mut Report) {
     let Ok(text) = std::fs::read_to_string(folder.join(REQUIREMENTS)) else { return };
+    for name in install::outdated(folder) {
+        let line = text.lines().position(|line| line.contains(&name)).map_or(0, |line| line + 1);
+        report.warning(
+            Place::of(REQUIREMENTS).line(line),
+            &format!("the installed code is not that of {name}"),
+            &format!("run `flow-shim install {}`", folder.display()),
+        );
+    }
     for (number, line) in text.lines().enumerate() {
         let Some(name) = unpinned(line) else { continue };
         let place = Place::of(REQUIREMENTS).line(number + 1);

@@ -20,6 +20,7 @@ pub use self::connect::Channel;
 pub(crate) use self::connect::Opening;
 pub use self::partitions::{Partitions, Ready};
 use crate::capture::event::{LineError, Traits};
+use crate::capture::input::damaged::Oversized;
 
 /// Names of sockets in the private folder, as many as may be asked for.
 pub const SOCKETS: [&str; 16] = [
@@ -140,8 +141,8 @@ pub enum End {
     Whole,
     /// Within a message, of this stream as far as it can be told. A killed upstream leaves such.
     Half(Option<String>),
-    /// A message is larger than is taken; the stream of the record, as far as it can be told.
-    TooLong(Option<String>),
+    /// A message is larger than is taken.
+    TooLong(Oversized),
     /// A message cannot be read.
     Damaged(LineError),
     /// The socket cannot be read.

@@ -13,7 +13,7 @@ use super::{Bundle, End, Frame, FrameReader, Item};
 use crate::capture::documents::router::Router;
 use crate::capture::event::{Event, LineError};
 use crate::capture::input::buffer::Buffer;
-use crate::capture::input::damaged::{beginning, is_half, stream_of};
+use crate::capture::input::damaged::{Oversized, beginning, is_half, stream_of};
 use crate::capture::input::parser::LineParser;
 use crate::capture::processes::pulse::{Pulse, Sign};
 
@@ -111,11 +111,11 @@ impl Reading {
                 Ok(None) => return Ok(None),
                 Err(Uncut::TooLong) => {
                     let rest = self.buffer.rest();
-                    let stream = match &mut self.socket.reader {
-                        Reader::Lines(reader) => reader.0.stream_of_record(rest),
-                        Reader::Frames(_) => self.stream_of_rest(),
+                    let oversized = match &mut self.socket.reader {
+                        Reader::Lines(reader) => reader.0.oversized(rest),
+                        Reader::Frames(_) => Oversized::record(self.stream_of_rest()),
                     };
-                    return Ok(Some(End::TooLong(stream)));
+                    return Ok(Some(End::TooLong(oversized)));
                 }
                 Err(Uncut::NoLength) => {
                     let cause = "the length of a message is none".to_owned();
@@ -143,6 +143,7 @@ impl Reading {
                 let line = self.buffer.message(message.clone());
                 // What is no ordinary record is read once more by the pump, which knows what to do.
                 if let Ok(Event::Record(record)) = parser.parse(line)
+                    && record.changes.is_none()
                     && let Some(stream) = router.find(record.namespace.as_deref(), &record.stream)
                 {
                     let partition = record.partition.as_deref().unwrap_or_default();

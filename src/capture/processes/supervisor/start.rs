@@ -131,17 +131,31 @@ impl Upstream {
 
 /// Variables that upstream gets where nothing sets them.
 fn hints(memory: &Memory) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let unset = |name: &'static str, value| (!env::is_set(name)).then_some((name, value));
     // A Python that is aborted prints the stack of each thread first.
-    let stacks = (!env::is_set(env::PYTHONFAULTHANDLER)).then_some((env::PYTHONFAULTHANDLER, "1"));
+    let stacks = unset(env::PYTHONFAULTHANDLER, "1");
     let limited = memory.limit().is_some();
     // A JVM takes a quarter of the container by itself, and fails slowly when that is full.
     let java = limited && !env::JAVA.iter().any(|name| env::is_set(name));
     let java =
         java.then_some((env::JAVA_TOOL_OPTIONS, "-XX:MaxRAMPercentage=70 -XX:+ExitOnOutOfMemoryError"));
     // The default is eight for each processor of the machine, and each holds what threads have freed.
-    let arenas = limited && !env::is_set(env::MALLOC_ARENA_MAX);
-    let arenas = arenas.then_some((env::MALLOC_ARENA_MAX, "2"));
-    [stacks, java, arenas].into_iter().flatten()
+    let arenas = limited.then(|| unset(env::MALLOC_ARENA_MAX, "2")).flatten();
+    // Messages are UTF-8, whatever the locale says.
+    let streams = unset(env::PYTHONIOENCODING, "utf-8");
+    // `unstructured`, which every file-based source imports, reports each start to its maker.
+    let quiet = env::NO_TRACKING.map(|name| unset(name, "true"));
+    [stacks, java, arenas, utf8_locale(env::get), streams].into_iter().chain(quiet).flatten()
+}
+
+/// The variable to set so that text is UTF-8; `None` where the image has chosen a locale. In the C
+/// locale a JVM and some Pythons print `?` for every other character.
+fn utf8_locale(get: impl Fn(&str) -> Option<String>) -> Option<(&'static str, &'static str)> {
+    const UTF8: &str = "C.UTF-8";
+    match env::LOCALE.into_iter().find_map(|name| Some((name, get(name)?))) {
+        None => Some(("LANG", UTF8)),
+        Some((name, locale)) => matches!(&*locale, "C" | "POSIX").then_some((name, UTF8)),
+    }
 }
 
 /// When memory runs out, the kernel is to kill upstream, so that we are there to say it.
@@ -163,5 +177,21 @@ pub fn die_with_us(command: &mut Command) {
         command.pre_exec(|| {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locale_that_an_image_chose_stays() {
+        let with = |set: &[(&str, &str)]| {
+            utf8_locale(|name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(with(&[]), Some(("LANG", "C.UTF-8")));
+        assert_eq!(with(&[("LANG", "de_DE.UTF-8")]), None);
+        assert_eq!(with(&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "POSIX")]), Some(("LC_ALL", "C.UTF-8")));
+        assert_eq!(with(&[("LANG", "C")]), Some(("LANG", "C.UTF-8")));
     }
 }

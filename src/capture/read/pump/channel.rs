@@ -116,10 +116,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 self.seen.half.get_or_insert_with(|| half(stream.as_deref()));
                 Ok(())
             }
-            Some(End::TooLong(stream)) => {
+            Some(End::TooLong(oversized)) => {
                 let error =
                     format!("a message of the data channel is longer than {} bytes", self.limit.line());
-                Err(self.too_long(&error, stream.as_deref()))
+                Err(self.too_long(&error, oversized))
             }
             Some(End::Damaged(error)) => Err(damaged(error)),
             Some(End::Unreadable(error)) => Err(unreadable(error)),

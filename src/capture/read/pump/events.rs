@@ -3,8 +3,9 @@
 use std::fmt::Display;
 
 use super::{Next, Pump};
-use crate::capture::event::{ErrorReport, Estimate, Event, LineError, StreamStatus};
-use crate::capture::input::damaged::stream_of;
+use crate::capture::event::{ErrorReport, Estimate, Event, LineError, Record, StreamStatus};
+use crate::capture::files;
+use crate::capture::input::damaged::{Oversized, stream_of};
 use crate::capture::input::glued;
 use crate::capture::protocol::UpstreamProtocol;
 use crate::failure::{Code, Failure};
@@ -57,6 +58,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                     return Ok(Next::Schema(schema));
                 }
             }
+            Event::File(record) => self.file(&record)?,
             Event::Batch(batch) => return Ok(Next::Batch(batch)),
             Event::Log(line) => log::upstream(line.level, &line.message, line.fields),
             Event::Error(report) => self.error(*report),
@@ -70,6 +72,18 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Event::Answer(_) | Event::Ignored => {}
         }
         Ok(Next::Line)
+    }
+
+    /// A record that hands over a file: its bytes lie on this machine, where nobody would look for them.
+    fn file(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        match self.router.find(record.namespace.as_deref(), &record.stream) {
+            None => self.counts.dropped_record(&record.stream),
+            Some(stream) => {
+                let config = self.rotation.newest();
+                return Err(files::refused(self.protocol, &self.streams[stream].id, &config));
+            }
+        }
+        Ok(())
     }
 
     fn status(&mut self, status: &StreamStatus<'_>) {
@@ -127,18 +141,29 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         }
     }
 
-    /// The failure of something that was given up while it grew, as `error` says: a record of this stream,
-    /// or whatever it was.
-    pub(super) fn too_long(&self, error: &impl Display, stream: Option<&str>) -> Failure {
-        if let Some(stream) = stream {
-            return self.limit.failure(stream, &format!("more than {} bytes", self.limit.bytes));
-        }
-        let near =
-            self.last_stream().map(|stream| format!("; the last record before it was of stream {stream:?}"));
-        Failure::new(
-            Code::RECORD_TOO_LARGE,
-            format!("{error}, and read.maxRecordBytes is {}{}", self.limit.bytes, near.unwrap_or_default()),
-        )
+    /// The failure of a message that was given up while it grew, as `error` says.
+    pub(super) fn too_long(&self, error: &impl Display, oversized: &Oversized) -> Failure {
+        let limit = self.limit.bytes;
+        let stream = oversized.stream.as_deref();
+        let words = match (oversized.kind, stream) {
+            (Some("RECORD"), Some(stream)) => {
+                return self.limit.failure(stream, &format!("more than {limit} bytes"));
+            }
+            (Some(kind), _) => {
+                let of = stream.map(|stream| format!(" of stream {stream:?}")).unwrap_or_default();
+                format!(
+                    "a {kind} message{of} is too large: {error}, and read.maxRecordBytes, which limits every message, \
+                     is {limit}; raise it"
+                )
+            }
+            (None, _) => {
+                let near = self
+                    .last_stream()
+                    .map(|stream| format!("; the last record before it was of stream {stream:?}"));
+                format!("{error}, and read.maxRecordBytes is {limit}{}", near.unwrap_or_default())
+            }
+        };
+        Failure::new(Code::RECORD_TOO_LARGE, words).or_with("stream", stream)
     }
 }
 

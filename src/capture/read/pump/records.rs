@@ -1,12 +1,16 @@
 //! Hot path: records become documents, states become ours.
 
+use serde_json::value::RawValue;
+
 use super::Pump;
+use crate::capture::documents::own_meta;
 use crate::capture::documents::transform::Transform;
 use crate::capture::event::{Batch, Record, Traits};
 use crate::capture::input::batch::{self, BatchRecord};
 use crate::capture::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use crate::failure::Failure;
 use crate::json::envelope::Spot;
+use crate::json::members::Members;
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
     pub(super) fn record(&mut self, record: &Record<'_>) -> Result<(), Failure> {
@@ -14,11 +18,25 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.counts.dropped_record(&record.stream);
             return Ok(());
         };
-        self.document(stream, record.data, record.traits, None)?;
+        match record.changes {
+            None => self.document(stream, record.data, record.traits, None)?,
+            Some(changes) => self.changed(stream, record.data, changes)?,
+        }
         if self.partitions.is_some() {
             self.lone_record(stream, record.partition.as_deref());
         }
         Ok(())
+    }
+
+    /// Writes a record of which upstream says that it damaged it, with its words in `/_meta/changes`.
+    #[cold]
+    fn changed(&mut self, stream: usize, record: &[u8], changes: &RawValue) -> Result<(), Failure> {
+        self.counts.changes.note(stream, changes, self.streams);
+        // A record is text, which its parser has checked.
+        let record = std::str::from_utf8(record).unwrap_or("{}");
+        let record = own_meta::with(Members::new(record), own_meta::CHANGES, changes.get());
+        let traits = Traits::find(&record, self.protocol.deletion_marker());
+        self.document(stream, record.as_bytes(), traits, None)
     }
 
     /// Writes a record. `spots` are the values of it that its transform asked for, where another than

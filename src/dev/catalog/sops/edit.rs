@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::seal::{self, Before};
-use super::{age, program, unseal};
+use super::tree::goes_by_comments;
+use super::{age, program, unseal, value};
 use crate::dev::catalog::yaml::wrong;
 use crate::failure::Failure;
 
@@ -35,9 +36,20 @@ impl std::fmt::Debug for Editable {
 
 impl Editable {
     /// Opens a config that has a `sops` stanza.
-    pub(crate) fn open(config: Value, file: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(mut config: Value, file: &Path) -> Result<Self, Failure> {
+        drop_comments(&mut config);
         let stanza = &config["sops"];
-        let opened = match program::find() {
+        let by_comments = goes_by_comments(stanza);
+        if by_comments {
+            tracing::warn!(
+                file = %file.display(),
+                "the comments of {} say which of its values are encrypted; Flow does not keep comments and cannot decrypt \
+                 it: encrypt it again with `--encrypted-suffix _sops`",
+                file.display()
+            );
+        }
+        // The program gets the config as JSON, which has no comments.
+        let opened = match program::find().filter(|_| !by_comments) {
             Some(sops) => program::decrypt(&sops, &config).map(|opened| (opened, By::Program(sops))),
             None => age::data_key(stanza)
                 .and_then(|key| Ok((unseal::decrypt(&config, stanza, &key)?, By::Key(key)))),
@@ -63,6 +75,11 @@ impl Editable {
             By::Program(sops) => {
                 program::edit(sops, &self.file, &text(changed)?).map_err(|why| wrong(&self.file, why))
             }
+            By::Key(_) if goes_by_comments(&self.sealed["sops"]) => Err(wrong(
+                &self.file,
+                "has comments that say which of its values are encrypted, and they would be lost; encrypt it again with \
+                 `--encrypted-suffix _sops`",
+            )),
             By::Key(key) => {
                 let before = Before { sealed: &self.sealed, opened: &self.opened };
                 // sops writes whole seconds.
@@ -72,5 +89,17 @@ impl Editable {
                 replace(&text(&sealed)?)
             }
         }
+    }
+}
+
+/// Takes out the items of lists that are comments.
+fn drop_comments(config: &mut Value) {
+    match config {
+        Value::Object(members) => members.values_mut().for_each(drop_comments),
+        Value::Array(items) => {
+            items.retain(|item| !item.as_str().is_some_and(value::is_comment));
+            items.iter_mut().for_each(drop_comments);
+        }
+        _ => {}
     }
 }

@@ -6,12 +6,23 @@ use std::fmt::Write;
 use ring::digest::{Context, SHA256, SHA512, digest};
 use serde_json::Value;
 
+use super::value;
 use crate::json::pointer::escape;
 
 /// Which names mean that what is below them is encrypted.
 enum Rule {
     Suffix(String, bool),
     Pattern(Box<regex::Regex>, bool),
+    /// The comments of the file say it, which its values do not show.
+    Comments,
+}
+
+/// Whether the comments of a file say what is encrypted in it, by sops' `encrypted_comment_regex` or
+/// `unencrypted_comment_regex`.
+pub(super) fn goes_by_comments(stanza: &Value) -> bool {
+    ["encrypted_comment_regex", "unencrypted_comment_regex"]
+        .iter()
+        .any(|name| stanza[*name].as_str().is_some_and(|pattern| !pattern.is_empty()))
 }
 
 impl Rule {
@@ -31,12 +42,17 @@ impl Rule {
                 return Ok(Rule::Pattern(Box::new(pattern), matching));
             }
         }
+        if goes_by_comments(stanza) {
+            return Ok(Rule::Comments);
+        }
         Ok(Rule::Suffix("_unencrypted".to_owned(), false))
     }
 
-    /// Whether what stands at a path of names is encrypted.
-    fn encrypts(&self, path: &[String]) -> bool {
+    /// Whether a value that stands at a path of names is encrypted.
+    fn encrypts(&self, path: &[String], value: &Value) -> bool {
         match self {
+            // The checksum is over all values, so that one that only looks encrypted is noticed.
+            Rule::Comments => value.as_str().is_some_and(value::is_encrypted),
             Rule::Suffix(suffix, matching) => path.iter().any(|name| name.ends_with(suffix)) == *matching,
             Rule::Pattern(pattern, matching) => path.iter().any(|name| pattern.is_match(name)) == *matching,
         }
@@ -119,7 +135,7 @@ impl Tree {
                 }
             }
             _ => {
-                let encrypted = self.rule.encrypts(&place.names);
+                let encrypted = self.rule.encrypts(&place.names, value);
                 let clear = change(value, place, encrypted)?;
                 if let Some(clear) = clear.filter(|_| encrypted || !self.encrypted_only) {
                     self.checksum.update(&clear);

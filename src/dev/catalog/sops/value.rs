@@ -12,10 +12,24 @@ use serde_json::Value;
 
 type Cipher = AesGcm<Aes256, U32>;
 
+/// How encrypted values begin.
+const BEGINNING: &str = "ENC[AES256_GCM,";
+
+/// Whether a text has the form of an encrypted value.
+pub(super) fn is_encrypted(text: &str) -> bool {
+    text.starts_with(BEGINNING) && text.ends_with(']')
+}
+
+/// Whether a text is an encrypted comment: where sops makes JSON of YAML, those inside a list become
+/// items of it.
+pub(super) fn is_comment(text: &str) -> bool {
+    is_encrypted(text) && text.ends_with(",type:comment]")
+}
+
 /// The value in the clear, with its type, and its bytes, which the checksum is over.
 pub(super) fn decrypt(text: &str, key: &[u8; 32], path: &str) -> Result<(Value, Vec<u8>), &'static str> {
     const FORM: &str = "is not a value that sops encrypted";
-    let inside = text.strip_prefix("ENC[AES256_GCM,").and_then(|rest| rest.strip_suffix(']')).ok_or(FORM)?;
+    let inside = text.strip_prefix(BEGINNING).and_then(|rest| rest.strip_suffix(']')).ok_or(FORM)?;
     let part = |name: &str| {
         inside.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix(':')).ok_or(FORM)
     };
@@ -51,7 +65,7 @@ pub(super) fn encrypt(value: &Value, key: &[u8; 32], path: &str) -> Result<Strin
         .encrypt_in_place_detached(GenericArray::from_slice(&nonce), path.as_bytes(), &mut data)
         .map_err(|_| failed())?;
     let [data, nonce, tag] = [data.as_slice(), &nonce, tag.as_slice()].map(|part| STANDARD.encode(part));
-    Ok(format!("ENC[AES256_GCM,data:{data},iv:{nonce},tag:{tag},type:{kind}]"))
+    Ok(format!("{BEGINNING}data:{data},iv:{nonce},tag:{tag},type:{kind}]"))
 }
 
 fn typed(data: &[u8], kind: &str) -> Result<Value, &'static str> {

@@ -1,11 +1,14 @@
 //! `flow-shim install`: a virtual environment beside a shim, with its requirements.txt in it.
 //!
-//! `uv` does it where it is there, else Python's own venv and pip. The environment says what it was
-//! made of; when that has not changed, nothing is done.
+//! `uv` does it where it is there, else Python's own venv and pip, and the environment is the same. It
+//! says what it was made of (`stamp`); when that has not changed, nothing is done.
+
+mod stamp;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use self::stamp::Stamp;
 use super::subprocess;
 use crate::env;
 use crate::failure::{Code, Failure};
@@ -15,9 +18,6 @@ use crate::shim::command::{REQUIREMENTS, VENV};
 const OLDEST: (u32, u32) = (3, 10);
 /// Interpreters that are tried, the newest that connectors commonly support first.
 const INTERPRETERS: &[&str] = &["python3.12", "python3.11", "python3.13", "python3.10", "python3", "python"];
-/// The file in an environment that says what it was made of.
-const STAMP: &str = "flow-shim-requirements.txt";
-
 /// Options of `install`.
 #[derive(Debug, clap::Args)]
 pub struct InstallOptions {
@@ -38,15 +38,14 @@ pub fn install(options: InstallOptions) -> Result<(), Failure> {
         )
     })?;
     let requirements = shim.join(REQUIREMENTS);
-    let wanted = std::fs::read_to_string(&requirements).map_err(|error| {
+    let wanted = Stamp::of(&shim).map_err(|error| {
         Failure::new(
             Code::NO_REQUIREMENTS,
             format!("{}: {error}; it names what is to be installed", requirements.display()),
         )
     })?;
     let venv = shim.join(VENV);
-    let stamp = venv.join(STAMP);
-    if !options.force && std::fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == wanted) {
+    if !options.force && wanted.is_of(&shim) == Some(true) {
         tracing::info!("{} is up to date", venv.display());
         return Ok(());
     }
@@ -57,24 +56,58 @@ pub fn install(options: InstallOptions) -> Result<(), Failure> {
     }
     let python = interpreter()?;
     tracing::info!("making {} with {}", venv.display(), python.display());
-    if let Some(uv) = env::program("uv") {
-        run(
-            "making the environment",
-            Command::new(&uv).arg("venv").arg("--python").arg(&python).arg(&venv),
-            &shim,
-        )?;
-        let mut install = Command::new(&uv);
-        install.args(["pip", "install", "--python"]).arg(venv.join("bin/python")).args(["-r", REQUIREMENTS]);
-        run("installing requirements.txt", &mut install, &shim)?;
-    } else {
-        run("making the environment", Command::new(&python).args(["-m", "venv"]).arg(&venv), &shim)?;
-        let mut install = Command::new(venv.join("bin/python"));
-        install.args(["-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS]);
-        run("installing requirements.txt", &mut install, &shim)?;
+    let installer = Installer::new(&python, &shim, &venv)?;
+    installer.install("installing pip and setuptools", &stamp::SEED.map(str::to_owned))?;
+    let mut arguments = vec!["-r".to_owned(), REQUIREMENTS.to_owned()];
+    if installer.uv.is_some() && (options.force || !wanted.folders.is_empty()) {
+        // uv keeps the wheel that it made of a folder, and looks only at its pyproject.toml for changes.
+        arguments.push("--refresh".to_owned());
     }
-    std::fs::write(&stamp, wanted).map_err(|error| {
+    installer.install("installing requirements.txt", &arguments)?;
+    let stamp = venv.join(stamp::FILE);
+    std::fs::write(&stamp, wanted.text).map_err(|error| {
         Failure::new(Code::CANNOT_WRITE, format!("{} cannot be written: {error}", stamp.display()))
     })
+}
+
+/// The local folders in a shim's requirements.txt whose code is not what is installed; empty where nothing
+/// says that it is not.
+pub(super) fn outdated(shim: &Path) -> Vec<String> {
+    let Ok(stamp) = Stamp::of(shim) else { return Vec::new() };
+    if stamp.is_of(shim) == Some(false) { stamp.folders } else { Vec::new() }
+}
+
+/// What installs into an environment.
+struct Installer<'a> {
+    uv: Option<PathBuf>,
+    shim: &'a Path,
+    venv: &'a Path,
+}
+
+impl<'a> Installer<'a> {
+    /// Makes the environment.
+    fn new(python: &Path, shim: &'a Path, venv: &'a Path) -> Result<Self, Failure> {
+        let uv = env::program("uv");
+        let mut make = Command::new(uv.as_deref().unwrap_or(python));
+        if uv.is_some() {
+            make.arg("venv").arg("--python").arg(python);
+        } else {
+            make.args(["-m", "venv"]);
+        }
+        run("making the environment", make.arg(venv), shim)?;
+        Ok(Self { uv, shim, venv })
+    }
+
+    fn install(&self, step: &str, arguments: &[String]) -> Result<(), Failure> {
+        let python = self.venv.join("bin/python");
+        let mut install = Command::new(self.uv.as_ref().unwrap_or(&python));
+        if self.uv.is_some() {
+            install.args(["pip", "install", "--python"]).arg(&python);
+        } else {
+            install.args(["-m", "pip", "install", "--disable-pip-version-check"]);
+        }
+        run(step, install.args(arguments), self.shim)
+    }
 }
 
 /// A Python that is new enough.
