@@ -6,6 +6,7 @@
 //!
 //! Every line leaves through one function, which masks what [`hide`] was told.
 
+mod finder;
 mod flood;
 mod forms;
 mod mask;
@@ -119,7 +120,13 @@ pub fn log_panics() {
 
 /// Never again writes these values, given with the names of their members, in any form.
 pub fn hide(secrets: impl IntoIterator<Item = (String, String)>) {
-    mask::hide(secrets);
+    mask::hide(secrets, true);
+}
+
+/// The same for secrets of a config that was renewed, of which there may be any number: the last few
+/// hundred renewals are remembered.
+pub fn hide_renewed(secrets: impl IntoIterator<Item = (String, String)>) {
+    mask::hide(secrets, false);
 }
 
 /// The text as it would be logged.
@@ -134,10 +141,20 @@ pub fn learn_from(teacher: &Arc<Teacher>) {
     mask::learn_from(teacher);
 }
 
+/// Asks for new secrets now; see [`learn_from`].
+pub fn learn() {
+    mask::learn();
+}
+
 /// Logs a line that upstream wrote.
-pub fn upstream(level: Level, message: &str, mut fields: Map<String, Value>) {
+pub fn upstream(level: Level, message: &str, fields: Map<String, Value>) {
     // Before a line that is not written, too: it may be quoted later, as the last of many or by a failure.
     mask::learn();
+    upstream_learnt(level, message, fields);
+}
+
+/// The same where [`learn`] was called after the line had come.
+pub fn upstream_learnt(level: Level, message: &str, mut fields: Map<String, Value>) {
     if !enabled(level) {
         return;
     }

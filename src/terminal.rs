@@ -104,6 +104,26 @@ pub fn styled(style: Style, text: &str) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
+/// The text with what would steer the terminal escaped: control characters, and those that turn the
+/// direction of text around or break lines, so that it reads as something else. Newlines and tabs stay.
+pub fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) {
+            harmless.extend(c.escape_default());
+        } else {
+            harmless.push(c);
+        }
+    }
+    harmless
+}
+
+fn steers(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control() && c != '\n' && c != '\t'
+}
+
 /// The common rules: <https://no-color.org>, then <https://bixense.com/clicolors>.
 fn coloured(none: bool, force: Option<&str>, wanted: Option<&str>, terminal: bool) -> bool {
     let forced = force.is_some_and(|word| word != "0");

@@ -3,6 +3,7 @@
 mod cadence;
 mod changes;
 mod counts;
+mod errors;
 mod outcome;
 pub(super) mod parallel;
 mod progress;

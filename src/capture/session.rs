@@ -181,7 +181,6 @@ impl<P: UpstreamProtocol> Session<P> {
             serde_json::from_slice(text)
                 .map_err(|_| Failure::new(Code::ENDPOINT_CONFIG, "the endpoint config is not JSON"))?
         };
-        secrets::hide(&Value::Null, &config);
         let consent = self.consent().await?;
         let seen = &consent.config_schema;
         secrets::hide(seen, &config);
@@ -189,8 +188,8 @@ impl<P: UpstreamProtocol> Session<P> {
         let upstream = self.spec.as_ref().and_then(UpstreamSpec::config_schema);
         let way = Way { consent: consent.moves.clone(), moves: self.definition.config.map.0.clone() };
         let mapped = to_upstream(config.clone(), seen, upstream.as_ref(), &way)?;
+        secrets::hide(upstream.as_ref().unwrap_or(seen), &mapped);
         let schemas = Schemas { flow: self.schema_for_flow(seen), upstream: upstream.unwrap_or_default() };
-        secrets::hide(&schemas.upstream, &mapped);
         self.upstream.rotation.begin(&config, mapped, way, schemas);
         Ok(self.upstream.rotation.newest())
     }

@@ -115,7 +115,7 @@ impl Known {
         secrets::hide(seen, config);
         let way = Way { consent: consent.moves, moves: definition.config.map.0.clone() };
         let config = to_upstream_unchecked(config.clone(), seen, upstreams.as_ref(), &way)?;
-        secrets::hide(&upstreams.unwrap_or_default(), &config);
+        secrets::hide(upstreams.as_ref().unwrap_or(seen), &config);
         Ok(config)
     }
 

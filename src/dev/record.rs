@@ -2,20 +2,26 @@
 //!
 //! It stands between whoever calls a connector and the connector, and changes nothing: with
 //! `command: [flow-shim, record, transcript, --, source-x]` in a shim.yaml, all that Flow asks is
-//! recorded as it happens. The config is never kept. Output may hold secrets all the same (a source
-//! prints its whole config when it renews a token), and records: look before you share it.
+//! recorded as it happens. The config is never kept, and the secrets that it holds are masked in all that
+//! is (`record/transcript`). Records, and secrets that are in no config, stay: look before you share it.
 
-use std::fs::{File, OpenOptions};
+mod transcript;
+
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
+use transcript::Transcript;
 
 use super::replay::Call;
+use crate::capture::config::secrets;
 use crate::env;
 use crate::failure::{Code, Failure};
+use crate::log::{self, Teacher};
 
 /// Options of `record`.
 #[derive(Debug, clap::Args)]
@@ -36,10 +42,16 @@ pub fn record(options: RecordOptions) -> Result<u8, Failure> {
     std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
     let call = call(&options.upstream);
     let name = name(&call);
+    let secrets = Secrets::of(&folder, call.config.as_deref());
     for (source, kept) in [(&call.catalog, "catalog.json"), (&call.state, "state.json")] {
         if let Some(source) = source {
-            std::fs::copy(source, folder.join(kept))
-                .map_err(|error| failed(&folder.join(kept), &format!("{}: {error}", source.display())))?;
+            let failed = |error| failed(&folder.join(kept), &format!("{}: {error}", source.display()));
+            let text = std::fs::read(source).map_err(failed)?;
+            let copied = Transcript::create(&folder.join(kept)).and_then(|mut copy| {
+                copy.write_all(&text)?;
+                copy.finish()
+            });
+            copied.map_err(failed)?;
         }
     }
     let started = jiff::Timestamp::now();
@@ -56,17 +68,14 @@ pub fn record(options: RecordOptions) -> Result<u8, Failure> {
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(Failure::new(Code::BUG, "upstream was started without pipes"));
     };
-    let mut kept_stderr = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("stderr.txt"))
-        .map_err(|error| failed(&folder, &error))?;
+    let mut kept_stderr =
+        Transcript::append(&folder.join("stderr.txt")).map_err(|error| failed(&folder, &error))?;
     // Where the heading cannot be written, the lines below it will fail and say so.
     let _ = writeln!(kept_stderr, "== {name}");
-    let errors = std::thread::spawn(move || tee(stderr, &mut kept_stderr, &mut std::io::stderr()));
+    let errors = std::thread::spawn(move || tee(stderr, kept_stderr, &mut std::io::stderr()));
     let output = folder.join(&name);
-    let mut kept = File::create(&output).map_err(|error| failed(&output, &error))?;
-    tee(stdout, &mut kept, &mut std::io::stdout().lock()).map_err(|error| failed(&output, &error))?;
+    let kept = Transcript::create(&output).map_err(|error| failed(&output, &error))?;
+    tee(stdout, kept, &mut std::io::stdout().lock()).map_err(|error| failed(&output, &error))?;
     // A log that could not be kept is no reason to fail the run.
     let _ = errors.join();
     let status =
@@ -78,7 +87,52 @@ pub fn record(options: RecordOptions) -> Result<u8, Failure> {
         &name,
         &json!({"date": started.to_string(), "exit_code": code, "seconds": seconds, "messages": messages(&output)}),
     )?;
+    let _ = writeln!(
+        std::io::stderr(),
+        "INFO recorded {} in {}; the secrets of the config are masked there, but not what records hold: look \
+         at them before you share them",
+        name,
+        folder.display()
+    );
+    drop(secrets);
     Ok(u8::try_from(code).unwrap_or(1))
+}
+
+/// The secrets of the config that upstream gets, which are masked; also those that it writes there.
+struct Secrets {
+    _teacher: Option<Arc<Teacher>>,
+}
+
+impl Secrets {
+    fn of(folder: &Path, config: Option<&Path>) -> Self {
+        let Some(config) = config.map(Path::to_owned) else { return Self { _teacher: None } };
+        let schema = known_schema(folder);
+        let last = Mutex::new(None);
+        let learn = move || {
+            let changed = std::fs::metadata(&config).and_then(|metadata| metadata.modified()).ok();
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if *last != changed {
+                *last = changed;
+                let text = std::fs::read(&config).unwrap_or_default();
+                secrets::hide(&schema, &serde_json::from_slice(&text).unwrap_or_default());
+            }
+        };
+        let teacher: Arc<Teacher> = Arc::new(learn);
+        teacher();
+        log::learn_from(&teacher);
+        Self { _teacher: Some(teacher) }
+    }
+}
+
+/// The config schema, as far as an earlier recording in the folder tells it.
+fn known_schema(folder: &Path) -> Value {
+    let spec = std::fs::read_to_string(folder.join("spec.jsonl")).unwrap_or_default();
+    let mut messages = spec.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    if let Some(spec) = messages.find(|message| message["type"] == "SPEC") {
+        return spec["spec"]["connectionSpecification"].clone();
+    }
+    let about = std::fs::read(folder.join("about.json")).unwrap_or_default();
+    serde_json::from_slice::<Value>(&about).unwrap_or_default()["settings"].clone()
 }
 
 /// The call behind the program's own first arguments, such as `python main.py read …`.
@@ -100,14 +154,16 @@ fn name(call: &Call) -> String {
 }
 
 /// Copies as it comes. A reader that goes away ends the passing on, not the keeping.
-fn tee(mut from: impl Read, keep: &mut impl Write, pass: &mut impl Write) -> std::io::Result<()> {
+fn tee(mut from: impl Read, mut keep: Transcript, pass: &mut impl Write) -> std::io::Result<()> {
     let mut buffer = vec![0; 1 << 16];
     let mut is_read_along = true;
     loop {
         let read = from.read(&mut buffer)?;
         if read == 0 {
-            return Ok(());
+            return keep.finish();
         }
+        // What upstream put into its config before it printed this is known when it is written.
+        log::learn();
         keep.write_all(&buffer[..read])?;
         is_read_along = is_read_along && pass.write_all(&buffer[..read]).and_then(|()| pass.flush()).is_ok();
     }
@@ -137,7 +193,11 @@ fn note(folder: &Path, name: &str, run: &Value) -> Result<(), Failure> {
     }
     meta["runs"][name] = run.clone();
     let text = format!("{meta:#}\n");
-    std::fs::write(&file, text).map_err(|error| failed(&file, &error))
+    let written = Transcript::create(&file).and_then(|mut meta| {
+        meta.write_all(text.as_bytes())?;
+        meta.finish()
+    });
+    written.map_err(|error| failed(&file, &error))
 }
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> Failure {

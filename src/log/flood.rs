@@ -4,8 +4,9 @@
 //! while, with the last of them, and when the process ends.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Level;
 
@@ -94,17 +95,18 @@ impl Flood {
 
 /// The same for lines that are alike.
 fn kind(level: Level, message: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (level as u8).hash(&mut hasher);
+    let mut telling = [0; TELLING];
+    let mut length = 0;
     let mut in_number = false;
-    for byte in message.bytes().take(TELLING) {
+    for &byte in message.as_bytes().iter().take(TELLING) {
         let digit = byte.is_ascii_digit();
         if !(digit && in_number) {
-            (if digit { b'0' } else { byte }).hash(&mut hasher);
+            telling[length] = if digit { b'0' } else { byte };
+            length += 1;
         }
         in_number = digit;
     }
-    hasher.finish()
+    xxh3_64_with_seed(&telling[..length], level as u64)
 }
 
 #[cfg(test)]

@@ -10,16 +10,12 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-use super::boundary;
-
 /// Shorter values are too common to be looked for without their name.
 const SHORTEST: usize = 6;
 /// A number needs so many digits to be telling.
 const LONG_NUMBER: usize = 8;
-/// Values up to so many bytes are looked for in every form.
+/// Values up to so many bytes are looked for in every form; larger ones line by line, in the most usual ones.
 const LONGEST: usize = 16 * 1024;
-/// Larger ones are looked for in pieces of this size.
-const PIECE: usize = 64;
 /// Words that are values of many settings.
 const COMMON: &[&str] = &["true", "false", "null", "none", "undefined", "default", "string"];
 /// What stands between a member's name and its value in JSON, in literals, and in settings.
@@ -73,7 +69,11 @@ pub(super) fn forms(name: &str, value: &str) -> BTreeSet<Form> {
     } else if is_common(trimmed) {
         beside_its_name(name, trimmed, &mut forms);
     } else if value.len() > LONGEST {
-        in_pieces(value, &mut forms);
+        let lines = value.lines().flat_map(|line| line.split("\\n")).map(str::trim);
+        for line in lines.filter(|line| !is_common(line) && !line.starts_with("-----")) {
+            forms.insert(Form::plain(line.to_owned()));
+            forms.insert(Form::plain(json(line)));
+        }
     } else {
         encoded(trimmed, &mut forms);
         for line in lines(value) {
@@ -108,44 +108,80 @@ fn lines(value: &str) -> impl Iterator<Item = &str> {
     lines.map(str::trim).filter(move |line| several && !is_common(line) && !line.starts_with("-----"))
 }
 
-/// A large value as a row of pieces, each found alone.
-fn in_pieces(value: &str, forms: &mut BTreeSet<Form>) {
-    for line in value.lines().map(str::trim) {
-        let mut rest = line;
-        while !rest.is_empty() {
-            let (piece, more) = rest.split_at(boundary(rest, PIECE));
-            rest = more;
-            if !is_common(piece) {
-                forms.insert(Form::plain(piece.to_owned()));
-                forms.insert(Form::plain(json(piece)));
-            }
-        }
-    }
-}
-
 fn encoded(value: &str, forms: &mut BTreeSet<Form>) {
     let escaped = json(value);
     let ascii = ascii(&escaped);
-    let python = value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
-    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     for text in [value, &escaped, &ascii] {
         forms.extend(base64(text));
     }
-    let texts = [
+    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let mut texts = vec![
         value.to_owned(),
         escaped.replace('/', "\\/"),
         json(&escaped),
         json(&ascii),
         escaped,
         ascii,
-        python.replace('\'', "\\'"),
-        python,
+        // As shlex.quote and others write a quote for a shell.
+        value.replace('\'', "'\"'\"'"),
+        value.replace('\'', "'\\''"),
         html.replace('\'', "&#39;"),
         html.replace('\'', "&#x27;"),
         html,
     ];
+    for literal in [Python::Text, Python::Ascii, Python::Bytes].map(|kind| python(value, kind)) {
+        let quoted = literal.replace('\'', "\\'");
+        texts.extend([json(&literal), json(&quoted), literal, quoted]);
+    }
     forms.extend(texts.into_iter().map(Form::plain));
     forms.extend(url(value).map(Form::plain));
+}
+
+/// The literals that Python prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Python {
+    /// `repr` of a text: what can be printed stays.
+    Text,
+    /// `ascii` of a text.
+    Ascii,
+    /// `repr` of its bytes in UTF-8.
+    Bytes,
+}
+
+/// As it stands between the quotes of a literal of Python's, quotes not escaped.
+fn python(value: &str, kind: Python) -> String {
+    let mut text = String::with_capacity(value.len());
+    for character in value.chars() {
+        // Writing to a string cannot fail.
+        let _ = match (character, u32::from(character)) {
+            ('\\', _) => text.write_str("\\\\"),
+            ('\n', _) => text.write_str("\\n"),
+            ('\r', _) => text.write_str("\\r"),
+            ('\t', _) => text.write_str("\\t"),
+            (' '..='~', _) => text.write_char(character),
+            (_, code) if code < 0x80 => write!(text, "\\x{code:02x}"),
+            _ if kind == Python::Bytes => {
+                let mut bytes = [0; 4];
+                character.encode_utf8(&mut bytes).bytes().try_for_each(|byte| write!(text, "\\x{byte:02x}"))
+            }
+            _ if kind == Python::Text && is_printable(character) => text.write_char(character),
+            (_, code) if code <= 0xff => write!(text, "\\x{code:02x}"),
+            (_, code) if code <= 0xffff => write!(text, "\\u{code:04x}"),
+            (_, code) => write!(text, "\\U{code:08x}"),
+        };
+    }
+    text
+}
+
+/// Whether Python's `str.isprintable` holds, as far as passwords go: unassigned characters are left out.
+fn is_printable(character: char) -> bool {
+    !character.is_control()
+        && !character.is_whitespace()
+        && !matches!(
+            u32::from(character),
+            0xad | 0x600..=0x605 | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
+                | 0xe000..=0xf8ff | 0xfeff | 0xfff9..=0xfffb | 0xe0000..=0x0010_ffff
+        )
 }
 
 /// As it stands between the quotes of a JSON string.
@@ -177,13 +213,19 @@ fn url(value: &str) -> impl Iterator<Item = String> {
     let forms = KEPT.into_iter().flat_map(|kept| [(kept, "%20"), (kept, "+")]);
     forms.flat_map(move |(kept, space)| {
         let percent = |lower: bool| {
-            let encode = |byte: u8| match byte {
-                b' ' => space.to_owned(),
-                byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => char::from(byte).to_string(),
-                byte if lower => format!("%{byte:02x}"),
-                byte => format!("%{byte:02X}"),
-            };
-            value.bytes().map(encode).collect::<String>()
+            let mut text = String::with_capacity(value.len());
+            for byte in value.bytes() {
+                // Writing to a string cannot fail.
+                let _ = match byte {
+                    b' ' => text.write_str(space),
+                    byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => {
+                        text.write_char(char::from(byte))
+                    }
+                    byte if lower => write!(text, "%{byte:02x}"),
+                    byte => write!(text, "%{byte:02X}"),
+                };
+            }
+            text
         };
         [percent(false), percent(true)]
     })
@@ -270,6 +312,7 @@ mod tests {
         assert!(!has("key", key, "-----BEGIN PRIVATE KEY-----"));
         assert!(has("key", &key.replace('\n', "\\n"), "cannot read BgkqhkiG9w0B"));
         let large = format!("{key}{}", "0123456789abcdef".repeat(2_000));
-        assert!(has("key", &large, &large[PIECE * 4..PIECE * 6]));
+        assert!(has("key", &large, &large), "line by line");
+        assert!(!has("key", &large, "-----BEGIN PRIVATE KEY-----"));
     }
 }

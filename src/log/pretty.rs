@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::Level;
-use crate::terminal::{Style, styled};
+use crate::terminal::{Style, harmless, styled};
 
 /// Facts that the message says already, or that only machines need.
 const LEFT_OUT: [&str; 4] = ["code", "source", "eventType", "exitCode"];
@@ -42,19 +42,6 @@ pub fn pretty(line: &Map<String, Value>) -> Option<String> {
     Some(pretty)
 }
 
-/// Nothing that upstream prints may steer the terminal.
-fn harmless(text: &str) -> String {
-    let mut harmless = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' && c != '\t' {
-            harmless.extend(c.escape_default());
-        } else {
-            harmless.push(c);
-        }
-    }
-    harmless
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -88,5 +75,8 @@ mod tests {
     fn nothing_steers_the_terminal() {
         let line = json!({"level": "info", "message": "a\u{1b}[2Jb\rc"});
         assert_eq!(of(line).as_deref(), Some(" info  a\\u{1b}[2Jb\\rc\n"));
+        let line =
+            json!({"level": "info", "message": "a\u{202e}b\u{2066}c\u{9b}d", "fields": {"x": "\u{200f}"}});
+        assert_eq!(of(line).as_deref(), Some(" info  a\\u{202e}b\\u{2066}c\\u{9b}d x=\\u{200f}\n"));
     }
 }

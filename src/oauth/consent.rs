@@ -38,8 +38,20 @@ pub struct Client {
 pub struct Attempt<'a> {
     block: &'a OAuth2,
     client: Client,
-    state: String,
+    state: State,
     code_verifier: String,
+}
+
+/// What tells the redirect of one attempt from others.
+#[derive(Debug, Clone)]
+pub struct State(String);
+
+impl State {
+    /// Whether a redirect with this state belongs to the attempt, compared in constant time.
+    pub fn owns(&self, state: &str) -> bool {
+        // Flow looks at the token inside, but it has sent the whole, and gets the whole back.
+        self.0.as_bytes().ct_eq(state.as_bytes()).into()
+    }
 }
 
 /// A request to be sent to the provider.
@@ -62,7 +74,7 @@ impl<'a> Attempt<'a> {
         Ok(Self {
             block,
             client,
-            state: STANDARD.encode(state.to_string()),
+            state: State(STANDARD.encode(state.to_string())),
             code_verifier: random(VERIFIER)?,
         })
     }
@@ -78,7 +90,7 @@ impl<'a> Attempt<'a> {
     pub fn auth_url(&self) -> Result<String, String> {
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, self.code_verifier.as_bytes()));
         let context = json!({
-            "state": self.state,
+            "state": self.state.0,
             "redirect_uri": self.client.redirect_uri,
             "client_id": self.client.id,
             "config": self.client.config,
@@ -88,10 +100,9 @@ impl<'a> Attempt<'a> {
         rendered("authUrlTemplate", &self.block.auth_url_template, &context)
     }
 
-    /// Whether a redirect belongs to this attempt, compared in constant time.
-    pub fn owns(&self, state: &str) -> bool {
-        // Flow looks at the token inside, but it has sent the whole, and gets the whole back.
-        self.state.as_bytes().ct_eq(state.as_bytes()).into()
+    /// What the redirect must bring back.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// The request that turns the code into tokens. `redirect` has the parameters that the provider
@@ -204,7 +215,7 @@ mod tests {
             (Attempt::new(&block, client()).expect("one"), Attempt::new(&block, client()).expect("other"));
         let url = one.auth_url().expect("a URL");
         let parts: Vec<_> = url.split(' ').collect();
-        assert!(one.owns(parts[0]) && !other.owns(parts[0]) && !one.owns(""));
+        assert!(one.state().owns(parts[0]) && !other.state().owns(parts[0]) && !one.state().owns(""));
         let state: Value = serde_json::from_slice(&STANDARD.decode(parts[0]).expect("base64")).expect("JSON");
         assert_eq!(state["verification_token"].as_str().map(str::len), Some(TOKEN));
         assert_eq!(parts[1], URL_SAFE_NO_PAD.encode(digest(&SHA256, one.code_verifier.as_bytes())));

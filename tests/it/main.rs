@@ -12,6 +12,7 @@ mod flow_model;
 mod flow_schema;
 mod harness;
 mod left_behind;
+mod masking;
 mod messages;
 mod pages;
 mod recorded_tap;

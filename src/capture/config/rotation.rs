@@ -180,8 +180,8 @@ impl Configs {
     /// Keeps the secrets of a config of upstream's out of the log. Each schema may mark some that the
     /// other does not.
     fn hide(&self, new: &Value) {
-        secrets::hide(&self.schemas.upstream, new);
-        secrets::hide(&self.schemas.flow, &self.way.back(new, &self.user));
+        log::hide_renewed(secrets::secrets(&self.schemas.upstream, new));
+        log::hide_renewed(secrets::secrets(&self.schemas.flow, &self.way.back(new, &self.user)));
     }
 }
 

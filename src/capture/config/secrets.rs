@@ -1,57 +1,24 @@
 //! Which values of a config are secrets.
 //!
-//! Those at locations that a schema marks (`secret`, `airbyte_secret`, `writeOnly`, format
-//! `password`), through `oneOf`, arrays and references; those whose name tells it, because specs
-//! miss some and taps mark few (airbyte-protocol.md, 5.11); and passwords inside URLs. How they are
-//! masked is `log`'s business.
+//! A schema's own marks come first: `secret`, `airbyte_secret`, `writeOnly` and format `password`,
+//! through `oneOf`, arrays and references; a mark that is `false` says that a value is none. Of the
+//! rest, names decide (`names`), because specs miss some and taps mark few (airbyte-protocol.md,
+//! 5.11). What a text holds is looked at too (`parts`). How secrets are masked is `log`'s business.
+
+mod names;
+mod parts;
 
 use std::collections::BTreeSet;
 
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
+
+pub use names::tells_secret;
 
 use crate::json::schema::refs;
 use crate::log;
 
-/// Parts of names that tell a secret.
-const NAME_PARTS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "private_key",
-    "privatekey",
-    "access_key",
-    "accesskey",
-    "credential",
-    "sqlalchemy_url",
-    "connection_string",
-];
-/// Ends of names that are about a secret and hold none, such as `token_refresh_endpoint`.
-const HARMLESS_ENDS: &[&str] = &[
-    "_title",
-    "_type",
-    "_method",
-    "_endpoint",
-    "_uri",
-    "_date",
-    "_at",
-    "_in",
-    "_name",
-    "_names",
-    "_path",
-    "_strategy",
-    "_count",
-];
-
-/// Whether a member of this name holds a secret when it holds text.
-pub fn tells_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    NAME_PARTS.iter().any(|part| name.contains(part)) && !HARMLESS_ENDS.iter().any(|end| name.ends_with(end))
-}
+/// How deep texts are looked into: a key file in base64, in JSON.
+const DEEPEST: usize = 4;
 
 /// Keeps the secrets of this config out of every later log line.
 pub fn hide(schema: &Value, config: &Value) {
@@ -60,27 +27,31 @@ pub fn hide(schema: &Value, config: &Value) {
 
 /// The secrets of a config: the names of members and their values.
 pub fn secrets(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
-    let mut found = Found { root: schema, secrets: marked(schema, config) };
-    found.named(config, "");
-    found.secrets
+    found(schema, config, true)
 }
 
 /// Only those that the schema marks.
 pub(super) fn marked(schema: &Value, config: &Value) -> BTreeSet<(String, String)> {
-    let mut found = Found { root: schema, secrets: BTreeSet::new() };
-    found.marked(&[schema], config, "");
+    found(schema, config, false)
+}
+
+fn found(schema: &Value, config: &Value, by_name: bool) -> BTreeSet<(String, String)> {
+    let mut found = Found { root: schema, by_name, secrets: BTreeSet::new() };
+    found.walk(&[schema], config, "");
     found.secrets
 }
 
 struct Found<'a> {
     root: &'a Value,
+    /// Whether names and texts are looked at, beside marks.
+    by_name: bool,
     secrets: BTreeSet<(String, String)>,
 }
 
 impl Found<'_> {
     /// Walks a value beside the schemas that may describe it. Which branch of a `oneOf` applies is
     /// not asked: too much is masked rather than too little.
-    fn marked(&mut self, schemas: &[&Value], value: &Value, name: &str) {
+    fn walk(&mut self, schemas: &[&Value], value: &Value, name: &str) {
         let schemas = branches(self.root, schemas);
         if schemas.iter().any(|schema| is_marked(schema)) {
             let constant = schemas.iter().any(|schema| schema.get("const") == Some(value));
@@ -94,37 +65,52 @@ impl Found<'_> {
                 for (name, member) in members {
                     let of_member: Vec<&Value> =
                         schemas.iter().flat_map(|schema| member_schemas(schema, name)).collect();
-                    self.marked(&of_member, member, name);
+                    self.walk(&of_member, member, name);
                 }
             }
             Value::Array(items) => {
                 let of_item: Vec<&Value> =
                     schemas.iter().filter_map(|schema| schema.get("items")).flat_map(one_or_list).collect();
                 for item in items {
-                    self.marked(&of_item, item, name);
+                    self.walk(&of_item, item, name);
                 }
+            }
+            Value::String(text) if self.by_name && !schemas.iter().any(|schema| is_marked_open(schema)) => {
+                self.text(text, name, DEEPEST);
             }
             _ => {}
         }
     }
 
-    /// Secrets that no schema marks.
-    fn named(&mut self, value: &Value, name: &str) {
+    /// A text that no schema marks.
+    fn text(&mut self, text: &str, name: &str, depth: usize) {
+        if tells_secret(name) {
+            self.add(name, text, depth);
+            return;
+        }
+        self.inside(text, name, depth);
+    }
+
+    /// What a text holds.
+    fn inside(&mut self, text: &str, name: &str, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        for (name, value) in parts::assigned(text).into_iter().chain(parts::passwords(text)) {
+            self.secrets.insert((name, value));
+        }
+        // A key file pasted as text: upstream reads it and prints its members.
+        if let Some(inner) = parts::object(text) {
+            self.members(&inner, name, depth);
+        }
+    }
+
+    /// Members that no schema describes.
+    fn members(&mut self, value: &Value, name: &str, depth: usize) {
         match value {
-            Value::Object(members) => members.iter().for_each(|(name, member)| self.named(member, name)),
-            Value::Array(items) => items.iter().for_each(|item| self.named(item, name)),
-            Value::String(text) => {
-                if tells_secret(name) {
-                    self.add(name, text);
-                }
-                if let Some(password) = password_in_url(text) {
-                    self.add("password", password);
-                    // Drivers print it as it is meant, not as a URL has to write it.
-                    if let Ok(meant) = percent_decode_str(password).decode_utf8() {
-                        self.add("password", &meant);
-                    }
-                }
+            Value::Object(members) => {
+                members.iter().for_each(|(name, member)| self.members(member, name, depth));
             }
+            Value::Array(items) => items.iter().for_each(|item| self.members(item, name, depth)),
+            Value::String(text) => self.text(text, name, depth),
             _ => {}
         }
     }
@@ -133,17 +119,31 @@ impl Found<'_> {
         match value {
             Value::Object(members) => members.iter().for_each(|(name, member)| self.all(member, name)),
             Value::Array(items) => items.iter().for_each(|item| self.all(item, name)),
-            Value::String(text) => self.add(name, text),
-            Value::Number(number) => self.add(name, &number.to_string()),
+            Value::String(text) => self.add(name, text, DEEPEST),
+            Value::Number(number) => {
+                self.secrets.insert((name.to_owned(), number.to_string()));
+            }
             Value::Bool(_) | Value::Null => {}
         }
     }
 
-    fn add(&mut self, name: &str, text: &str) {
-        self.secrets.insert((name.to_owned(), text.to_owned()));
-        // A key file pasted as text: upstream reads it and prints its members.
-        if let Ok(inner @ Value::Object(_)) = serde_json::from_str(text) {
-            self.named(&inner, name);
+    /// A secret, with what it holds.
+    fn add(&mut self, name: &str, text: &str, depth: usize) {
+        if !self.secrets.insert((name.to_owned(), text.to_owned())) {
+            return;
+        }
+        self.inside(text, name, depth);
+        if depth == 0 {
+            return;
+        }
+        if let Some(bare) = parts::without_scheme(text) {
+            self.add(name, bare, depth - 1);
+        }
+        if let Some(decoded) = parts::decoded(text) {
+            if let Some((_, password)) = decoded.split_once(':').filter(|_| !decoded.contains(['\n', '{'])) {
+                self.secrets.insert((name.to_owned(), password.to_owned()));
+            }
+            self.add(name, &decoded, depth - 1);
         }
     }
 }
@@ -178,6 +178,11 @@ pub fn is_marked(schema: &Value) -> bool {
         || schema.get("format").and_then(Value::as_str) == Some("password")
 }
 
+/// Whether a schema says that its values are no secrets.
+fn is_marked_open(schema: &Value) -> bool {
+    ["secret", "airbyte_secret"].iter().any(|keyword| schema.get(keyword) == Some(&Value::Bool(false)))
+}
+
 fn member_schemas<'a>(schema: &'a Value, name: &str) -> Vec<&'a Value> {
     if let Some(own) = schema.get("properties").and_then(|properties| properties.get(name)) {
         return vec![own];
@@ -187,17 +192,10 @@ fn member_schemas<'a>(schema: &'a Value, name: &str) -> Vec<&'a Value> {
     schema.get("additionalProperties").into_iter().chain(patterns).collect()
 }
 
-/// The password of `scheme://user:password@host`.
-fn password_in_url(text: &str) -> Option<&str> {
-    let (_, rest) = text.split_once("://")?;
-    let authority = rest.split(['/', '?', '#', ' ']).next()?;
-    let (user, _) = authority.rsplit_once('@')?;
-    let (_, password) = user.split_once(':')?;
-    (!password.is_empty()).then_some(password)
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
     use super::*;
@@ -233,21 +231,33 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_secrets_that_nobody_marked() {
-        for name in ["client_secret", "apiKey", "Password", "refresh-token", "access_token", "sqlalchemy_url"]
-        {
-            assert!(tells_secret(name), "{name}");
-        }
-        for name in ["token_refresh_endpoint", "credentials_title", "start_date", "host", "token_expiry_date"]
-        {
-            assert!(!tells_secret(name), "{name}");
-        }
+    fn a_mark_comes_before_a_name() {
+        let schema = json!({"properties": {
+            "token_url": {"secret": true}, "api_token": {"airbyte_secret": false}, "password": {"type": "string"},
+        }});
+        let config =
+            json!({"token_url": "https://a.example/1", "api_token": "none-at-all", "password": "hunter22"});
+        assert_eq!(values(&schema, &config), ["hunter22", "https://a.example/1"]);
+    }
+
+    #[test]
+    fn what_texts_hold_is_found() {
         let key_file = json!({"type": "service_account", "private_key": "-----BEGIN\nabc"}).to_string();
         let config = json!({"url": "postgres://me:hunter22@host/db", "x": {"credentials_json": key_file}});
         let found = values(&Value::Null, &config);
         assert_eq!(found, [key_file.as_str(), "hunter22", "-----BEGIN\nabc"]);
         let config = json!({"url": "postgres://me:hunter%4022@host/db"});
         assert_eq!(values(&Value::Null, &config), ["hunter%4022", "hunter@22"]);
+        let config = json!({"service_account_info": STANDARD.encode(&key_file)});
+        assert!(
+            values(&Value::Null, &config).contains(&"-----BEGIN\nabc".to_owned()),
+            "a key file in base64"
+        );
+        let config =
+            json!({"headers": {"Authorization": format!("Basic {}", STANDARD.encode("me:hunter22"))}});
+        assert!(values(&Value::Null, &config).contains(&"hunter22".to_owned()), "what a header encodes");
+        let config = json!({"dsn": "Server=a;User Id=me;Password=hunter22;", "endpoint": "https://a/?api_key=abc123&x=1"});
+        assert_eq!(values(&Value::Null, &config), ["hunter22", "abc123"]);
     }
 
     #[test]

@@ -24,6 +24,11 @@ impl Router {
         Self { routes, by_name, last: None }
     }
 
+    /// Whether a binding reads a stream of this name, in whatever namespace.
+    pub fn knows(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// The position of the stream; `None` where no binding reads it.
     pub fn find(&mut self, namespace: Option<&str>, name: &str) -> Option<usize> {
         if let Some(route) = self.last.map(|last| &self.routes[last])

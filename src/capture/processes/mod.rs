@@ -6,6 +6,7 @@
 pub(super) mod children;
 pub mod claim;
 pub mod connections;
+mod delayed;
 pub mod invocation;
 pub(super) mod mark;
 pub mod memory;

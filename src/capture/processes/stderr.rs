@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Map;
 use tokio::io::AsyncRead;
 
+use super::delayed::Delayed;
 use crate::capture::input::lines::Lines;
 use crate::capture::input::pipe::PAUSE;
 use crate::log::{self, Level};
@@ -100,7 +101,8 @@ fn is_exception(line: &str) -> bool {
 }
 
 /// Reads to the end, logging as it goes.
-pub async fn drain(mut source: impl AsyncRead + Unpin, level_of: LevelOf) -> Tail {
+pub async fn drain(source: impl AsyncRead + Unpin, level_of: LevelOf) -> Tail {
+    let mut source = Delayed::new(source, BEHIND_OUTPUT);
     let mut lines = Lines::new(ENTRY_BYTES);
     let mut entries = Entries { level_of, open: None, tail: Tail::default() };
     // Whether the rest of a line that was cut is passed over: half a secret cannot be masked.
@@ -111,7 +113,8 @@ pub async fn drain(mut source: impl AsyncRead + Unpin, level_of: LevelOf) -> Tai
             Err(_quiet) => entries.close(),
             // A pipe that cannot be read has nothing more to say.
             Ok(Ok(0) | Err(_)) => break,
-            Ok(Ok(_)) => tokio::time::sleep(BEHIND_OUTPUT).await,
+            // Whatever is secret in what came was so before it came.
+            Ok(Ok(_)) => log::learn(),
         }
         loop {
             match lines.next_line() {
@@ -189,7 +192,7 @@ impl Entries {
 
     fn close(&mut self) {
         if let Some(entry) = self.open.take() {
-            log::upstream(entry.level.unwrap_or(Level::Info), &entry.message, Map::new());
+            log::upstream_learnt(entry.level.unwrap_or(Level::Info), &entry.message, Map::new());
             self.tail.push(entry.level, entry.text);
         }
     }

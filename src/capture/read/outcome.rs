@@ -76,8 +76,7 @@ pub(super) fn finished(ended: &Ended, seen: &Seen, streams: &[BoundStream], succ
     let whole = |position: usize, stream: &BoundStream| {
         let complete = seen.statuses[position] == Some(Status::Complete);
         let marked = seen.end_marks[position] && seen.statuses[position].is_none();
-        let reported =
-            seen.errors.iter().any(|report| report.stream.as_deref() == Some(stream.id.name.as_str()));
+        let reported = seen.errors.has(&stream.id.name);
         let short = seen.short.as_ref().is_some_and(|(streams, _)| streams.contains(&position));
         by_itself && (complete || marked) && !reported && !short
     };
@@ -122,7 +121,7 @@ mod tests {
     }
 
     fn seen(statuses: [Option<Status>; 2], errors: Vec<ErrorReport>) -> Seen {
-        Seen { statuses: statuses.to_vec(), errors, ..Seen::nothing(2) }
+        Seen { statuses: statuses.to_vec(), errors: errors.into_iter().collect(), ..Seen::nothing(2) }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What upstream's own reports of failure come to: one failure, which names every stream that failed.
 
+use super::errors::Errors;
 use crate::capture::event::ErrorReport;
 use crate::capture::processes::supervisor::Ended;
 use crate::failure::{Code, Failure};
@@ -10,10 +11,11 @@ const NAMED: usize = 5;
 const WORDS: usize = 300;
 
 /// The failure that these reports tell of; `None` where there are none.
-pub(super) fn failure(errors: &[ErrorReport], ended: &Ended) -> Option<Failure> {
-    let first = first_cause(errors)?;
-    let of_streams: Vec<&ErrorReport> = errors.iter().filter(|report| report.stream.is_some()).collect();
-    let message = if of_streams.len() > 1 { all(&of_streams) } else { one(first) };
+pub(super) fn failure(errors: &Errors, ended: &Ended) -> Option<Failure> {
+    let first = first_cause(errors.reports())?;
+    let of_streams: Vec<&ErrorReport> =
+        errors.reports().iter().filter(|report| report.stream.is_some()).collect();
+    let message = if of_streams.len() > 1 { all(&of_streams, errors.streams()) } else { one(first) };
     let config = first.failure_type.as_deref() == Some("config_error");
     let code = if config { Code::SOURCE_CONFIG } else { Code::SOURCE_ERROR };
     let mut failure = ended.described(Failure::new(code, message));
@@ -40,7 +42,7 @@ fn one(report: &ErrorReport) -> String {
 }
 
 /// Each stream with its own message.
-fn all(reports: &[&ErrorReport]) -> String {
+fn all(reports: &[&ErrorReport], count: usize) -> String {
     let parts = reports.iter().take(NAMED).map(|report| {
         let words = report.user_message();
         let short = match words.char_indices().nth(WORDS) {
@@ -50,11 +52,11 @@ fn all(reports: &[&ErrorReport]) -> String {
         format!("stream {:?}: {short}", report.stream.as_deref().unwrap_or_default())
     });
     let parts = parts.collect::<Vec<_>>().join("; ");
-    let more = match reports.len().saturating_sub(NAMED) {
+    let more = match count.saturating_sub(NAMED) {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
-    format!("{} streams failed: {parts}{more}", reports.len())
+    format!("{count} streams failed: {parts}{more}")
 }
 
 #[cfg(test)]
@@ -70,14 +72,15 @@ mod tests {
     }
 
     fn message(errors: &[ErrorReport]) -> String {
-        failure(errors, &Ended::default()).expect("a failure").message
+        let errors = errors.iter().cloned().collect();
+        failure(&errors, &Ended::default()).expect("a failure").message
     }
 
     #[test]
     fn the_report_of_a_stream_comes_before_the_one_of_the_run() {
         let errors = [report(None, "some streams failed"), report(Some("users"), "no access")];
         assert_eq!(message(&errors), "stream \"users\": no access");
-        assert!(failure(&[], &Ended::default()).is_none());
+        assert!(failure(&Errors::default(), &Ended::default()).is_none());
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::capture::event::{ErrorReport, Status};
+use super::errors::Errors;
+use crate::capture::event::Status;
 use crate::failure::Failure;
 
 /// What a read left behind besides documents.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The first failure that upstream reported of each stream, and of the run.
-    pub errors: Vec<ErrorReport>,
+    /// The failures that upstream reported.
+    pub errors: Errors,
     /// Where each stream stands, by position; `None` where upstream never said.
     pub statuses: Vec<Option<Status>>,
     /// Which streams upstream has said to be whole by an end mark, by position.

@@ -9,6 +9,9 @@ use crate::capture::config::secrets;
 use crate::dev::schema::compile;
 use crate::failure::{Code, Failure};
 
+/// Shorter secrets are not looked for within other values.
+const TELLING: usize = 6;
+
 /// Holds a config without credentials against the schema, as `flowctl raw oauth` does.
 pub(super) fn check(schema: &Value, config: &Map<String, Value>) -> Result<(), Failure> {
     let wrong = |what: String| Failure::new(Code::NO_OAUTH2, what);
@@ -46,26 +49,28 @@ pub(super) fn constants(schema: &Value, provider: &str) -> Map<String, Value> {
 
 /// Masks the secrets of a config, as far as they are known to be some.
 pub(super) fn mask(schema: &Value, config: &mut Value, with: &str) {
-    let known: BTreeSet<String> =
-        secrets::secrets(schema, config).into_iter().map(|(_, text)| text).collect();
-    conceal(config, &known, with);
+    let known = secrets::secrets(schema, config);
+    conceal(config, "", &known, with);
 }
 
-fn conceal(value: &mut Value, known: &BTreeSet<String>, with: &str) {
-    let is_secret = match value {
+fn conceal(value: &mut Value, name: &str, known: &BTreeSet<(String, String)>, with: &str) {
+    let is_secret = |text: &str| known.contains(&(name.to_owned(), text.to_owned()));
+    match value {
         Value::Object(members) => {
-            return members.values_mut().for_each(|member| conceal(member, known, with));
+            members.iter_mut().for_each(|(name, member)| conceal(member, name, known, with));
         }
-        Value::Array(items) => return items.iter_mut().for_each(|item| conceal(item, known, with)),
-        // Of a URL the password alone is known.
+        Value::Array(items) => items.iter_mut().for_each(|item| conceal(item, name, known, with)),
+        Value::String(text) if is_secret(text) => *value = with.into(),
+        Value::Number(number) if is_secret(&number.to_string()) => *value = with.into(),
+        // Of a URL or a connection string, the password alone.
         Value::String(text) => {
-            known.contains(text) || text.contains("://") && known.iter().any(|known| text.contains(known))
+            for (_, part) in known.iter().filter(|(_, part)| part.len() >= TELLING) {
+                if text.contains(part.as_str()) {
+                    *text = text.replace(part.as_str(), with);
+                }
+            }
         }
-        Value::Number(number) => known.contains(&number.to_string()),
-        Value::Bool(_) | Value::Null => false,
-    };
-    if is_secret {
-        *value = with.into();
+        Value::Number(_) | Value::Bool(_) | Value::Null => {}
     }
 }
 
@@ -94,9 +99,10 @@ mod tests {
             {"x-oauth2-provider": "acme", "properties": {"type": {"const": "oauth"}, "token": {}}},
         ]}}});
         assert_eq!(Value::Object(constants(&schema, "acme")), json!({"type": "oauth"}));
-        let mut config = json!({"key": "k", "shop": "s"});
+        let mut config = json!({"key": "k", "shop": "k", "token_url": "https://key.example/token"});
         mask(&schema, &mut config, "****");
-        assert_eq!(config, json!({"key": "****", "shop": "s"}));
+        let masked = json!({"key": "****", "shop": "k", "token_url": "https://key.example/token"});
+        assert_eq!(config, masked, "a secret of one letter hides nothing else");
     }
 
     #[test]
@@ -115,7 +121,7 @@ mod tests {
         mask(&schema, &mut config, "****");
         let masked = json!({
             "auth": {"kind": "key", "pin": "****"}, "keys": ["****", "****"], "api_token": "****", "shop": "s", "on": true,
-            "url": "****", "proxy": {"host": "h"},
+            "url": "https://me:****@host/", "proxy": {"host": "h"},
         });
         assert_eq!(config, masked);
     }

@@ -93,9 +93,9 @@ pub async fn run(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(), Fail
     client.redirect_uri = format!("http://localhost:{}/", redirect.port());
     let attempt = Attempt::new(&block, client).map_err(wrong)?;
     send_user(&attempt.auth_url().map_err(wrong)?, options.no_browser);
-    let timeout = options.timeout;
-    let parameters = apart(shutdown, move || redirect.wait(timeout)).await??;
-    consented(&attempt, &parameters)?;
+    let (timeout, state) = (options.timeout, attempt.state().clone());
+    let parameters = apart(shutdown, move || redirect.wait(timeout, &state)).await??;
+    consented(&parameters)?;
     let request = attempt.token_request(&parameters).map_err(wrong)?;
     let answer = apart(shutdown, move || exchange(&request)).await??;
     let public = config::constants(&schema, &block.provider);
@@ -160,21 +160,9 @@ fn send_user(url: &str, no_browser: bool) {
     }
 }
 
-/// Whether the redirect brings a consent, and ours.
-fn consented(attempt: &Attempt<'_>, parameters: &Map<String, Value>) -> Result<(), Failure> {
+/// Whether the redirect brings a consent.
+fn consented(parameters: &Map<String, Value>) -> Result<(), Failure> {
     let text = |name: &str| parameters.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let state = text("state").ok_or_else(|| {
-        Failure::new(
-            Code::CONSENT_REFUSED,
-            "the provider sent the user back without a state; the answer is not used",
-        )
-    })?;
-    if !attempt.owns(state) {
-        return Err(Failure::new(
-            Code::CONSENT_REFUSED,
-            "the provider sent the user back with a state that is not of this attempt; the answer is not used",
-        ));
-    }
     let Some(error) = text("error") else { return Ok(()) };
     let description = text("error_description").map(|text| format!(": {text}")).unwrap_or_default();
     Err(Failure::new(Code::CONSENT_REFUSED, format!("the provider gave no consent: {error}{description}")))

@@ -107,13 +107,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         }
     }
 
-    /// Keeps the first report of each stream: the last one only says that something failed
-    /// (airbyte-protocol.md, 5.4).
+    /// A failure that upstream reports is logged, and is judged at the end.
     fn error(&mut self, report: ErrorReport) {
         log::upstream(Level::Error, &report.message, report.fields());
-        if !self.seen.errors.iter().any(|seen| seen.stream == report.stream) {
-            self.seen.errors.push(report);
-        }
+        let is_bound = report.stream.as_deref().is_none_or(|stream| self.router.knows(stream));
+        self.seen.errors.add(report, is_bound);
     }
 
     /// The failure of an output that ends in half a message.
