@@ -32,8 +32,8 @@ pub enum Event<'line> {
     /// The rows of this stream that came before are all that it has (Singer `ACTIVATE_VERSION`), or it
     /// is about to begin: only a mark behind records says that a stream is whole.
     EndMark(Cow<'line, str>),
-    /// What the records of this stream look like from here on, as a JSON schema.
-    Schema(Cow<'line, str>, &'line RawValue),
+    /// What the records of this stream look like from here on.
+    Schema(Schema<'line>),
     /// Upstream changed its config (Airbyte CONTROL). The value holds secrets: never log it.
     ConfigUpdate(&'line RawValue),
     /// The answer to a question that has one: a spec, a catalog, a connection status.
@@ -73,6 +73,17 @@ pub struct Traits {
     pub surrogates: bool,
     /// The parser that read it holds the values that may have to be changed.
     pub watched: bool,
+}
+
+/// What records look like.
+#[derive(Debug)]
+pub struct Schema<'line> {
+    /// The stream's name as upstream prints it.
+    pub stream: Cow<'line, str>,
+    /// A JSON schema of a record.
+    pub schema: &'line RawValue,
+    /// The columns of the key; none where upstream names none.
+    pub key: Vec<String>,
 }
 
 /// Files of records.

@@ -1,13 +1,14 @@
 //! The engine that both protocols share: it answers Flow's requests by running upstream.
 //!
-//! `session` takes what `requests` reads; `discover`, `validate`, `apply` and `open` answer it, and `stray`
+//! `session` takes what `requests` reads; `discover`, `validate` (which collects `problems`), `apply` and `open`
+//! answer it, and `stray`
 //! knows what may come while `open` runs. What the engine has to know of a protocol is the trait in
 //! `protocol`, and what a line means is an `event`. Below:
 //!
 //! - `read`: one read from begin to end; its `pump` moves what upstream prints, its `outcome` judges.
 //! - `input`: upstream's output, up to events; `documents`: from a record to a document.
 //! - `state`: what Flow keeps for us; `refresh`: row ids, and the rows of earlier full refreshes.
-//! - `collections`: bindings, and the schema and key of a collection; `config`: the endpoint config.
+//! - `collections`: bindings, and the name, schema and key of a collection; `config`: the endpoint config.
 //! - `processes`: upstream's processes, which `supervisor` starts and ends.
 
 mod apply;
@@ -19,6 +20,7 @@ pub mod event;
 pub(crate) mod files;
 pub mod input;
 mod open;
+mod problems;
 pub mod processes;
 pub mod protocol;
 mod read;

@@ -275,6 +275,12 @@ pub trait UpstreamProtocol {
     /// Whether upstream can connect with this config.
     async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure>;
 
+    /// Whether [`check`](Self::check) is a discovery, so that the next [`discover`](Self::discover) with the
+    /// same config costs nothing.
+    fn check_discovers(&self) -> bool {
+        false
+    }
+
     /// Which streams there are.
     async fn discover(&self, upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure>;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::apply::applied;
+use super::collections::settings;
 use super::config::flags::{self, FeatureFlags};
 use super::config::rotation::Schemas;
 use super::config::schema;
@@ -117,7 +118,8 @@ impl<P: UpstreamProtocol> Session<P> {
         for doubt in &consent.doubts {
             tracing::warn!("oauth2: {doubt}");
         }
-        let resource = self.protocol.resource_spec();
+        let mut resource = self.protocol.resource_spec();
+        settings::offer(&mut resource.schema);
         let spec = Spec {
             protocol: PROTOCOL_VERSION,
             config_schema_json: self.schema_for_flow(&consent.config_schema).to_string().into_bytes(),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::capture::event::{Batch, Event, LineError, Record, Traits};
+use crate::capture::event::{Batch, Event, LineError, Record, Schema, Traits};
 use crate::capture::input::damaged::unreadable;
 use crate::capture::input::parser::LineParser;
 use crate::json::envelope::{Part, Parts, Rule, plain_string};
@@ -68,6 +68,8 @@ struct Message<'a> {
     value: Option<&'a RawValue>,
     #[serde(borrow, default)]
     schema: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    key_properties: Option<&'a RawValue>,
     #[serde(default)]
     encoding: Option<Encoding>,
     #[serde(default)]
@@ -105,11 +107,20 @@ pub(super) fn parse(line: &[u8]) -> Result<Event<'_>, LineError> {
     }
     if kind.eq_ignore_ascii_case("SCHEMA") {
         return Ok(match (message.stream, message.schema) {
-            (Some(Text(stream)), Some(schema)) => Event::Schema(stream, schema),
+            (Some(Text(stream)), Some(schema)) => Event::Schema(Schema {
+                stream,
+                schema,
+                key: message.key_properties.map(columns).unwrap_or_default(),
+            }),
             _ => Event::Ignored,
         });
     }
     Ok(message.kind.map_or(Event::Ignored, |Text(kind)| Event::Unknown(kind)))
+}
+
+/// The columns of a key; what is no list of names says nothing.
+fn columns(key: &RawValue) -> Vec<String> {
+    serde_json::from_str(key.get()).unwrap_or_default()
 }
 
 fn record(message: Message<'_>) -> Result<Event<'_>, LineError> {

@@ -91,7 +91,14 @@ impl UpstreamProtocol for Singer {
         self.discovery.check(upstream, config).await
     }
 
+    fn check_discovers(&self) -> bool {
+        true
+    }
+
     async fn discover(&self, upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
+        if let Some(streams) = self.discovery.checked(config) {
+            return Ok(streams);
+        }
         self.flag.ask(upstream).await?;
         self.discovery.run(upstream, config).await
     }

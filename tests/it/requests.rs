@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Connector, Run, airbyte, spec};
+use crate::harness::{Connector, Run, airbyte, open, singer, spec};
 
 const SPEC: &str = r#"{"type":"LOG","log":{"level":"INFO","message":"MemoryMonitor instantiated"}}
 {"type":"SPEC","spec":{"documentationUrl":"https://docs.example.com","connectionSpecification":{"type":"object","title":"Example","required":["token"],"properties":{"token":{"type":"string","airbyte_secret":true,"order":0},"count":{"type":"integer","airbyte_hidden":true}},"additionalProperties":false}}}
@@ -156,12 +156,196 @@ fn apply_says_what_comes_and_goes_without_upstream() {
 }
 
 #[test]
-fn unknown_fields_of_requests_are_ignored() {
-    let mut request = discover();
-    request["discover"]["secrets"] = json!({"a": [1]});
-    request["discover"]["createdAt"] = json!("2026-01-01T00:00:00Z");
-    request["$internal"] = json!("x");
-    connector().run(&[spec(), request]).succeeded().only("discovered");
+fn newest_fields_of_requests_are_ignored() {
+    let newest = || json!({"createdAt": "2026-10-01T00:00:00Z", "secrets": {"a": [1]}, "redactSalt": "c2FsdA==", "sealedConfig": {"sops": {}}});
+    let with = |mut request: Value, kind: &str| {
+        let fields = newest();
+        request[kind]
+            .as_object_mut()
+            .expect("an object")
+            .extend(fields.as_object().expect("an object").clone());
+        request["$internal"] = json!("x");
+        request
+    };
+    let inactive = json!([airbyte("gone", "full_refresh")]);
+    let mut checked = with(validate(&[airbyte("users", "incremental")], Some(&[])), "validate");
+    checked["validate"]["lastCapture"]["inactiveBindings"] = inactive.clone();
+    let apply = json!({"apply": {"capture": {"bindings": [], "inactiveBindings": inactive, "redactSalt": "c2FsdA=="}, "version": "1"}});
+    let run =
+        connector().run(&[with(spec(), "spec"), with(discover(), "discover"), checked, with(apply, "apply")]);
+    let run = run.succeeded();
+    for answer in ["spec", "discovered", "validated", "applied"] {
+        run.only(answer);
+    }
+    // A binding whose state estuary-cdk 0.3.0.dev31 set to null for a backfill has none.
+    let state = json!({"bindingStateV1": {"users": null}});
+    let config = json!({"token": "t0ps3cret"});
+    let mut capture = with(open(config, &[airbyte("users", "incremental")], state), "open");
+    capture["open"]["capture"]["inactiveBindings"] = inactive;
+    let connector = shim("read: {discoverOnOpen: never}\n");
+    let read =
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"users\",\"data\":{\"id\":1},\"emitted_at\":1}}\n";
+    std::fs::write(format!("{}/read.jsonl", connector.folder_path()), read).expect("a transcript");
+    let run = connector.run(&[spec(), capture]).succeeded();
+    assert_eq!(run.documents(0)[0]["_meta"]["row_id"], 0);
+}
+
+/// The entries of the field `problems` of the last line: code, binding and stream.
+fn problems(run: &Run) -> Vec<(String, Value, Value)> {
+    let last = run.logs.last().expect("a log");
+    let problems = last["fields"]["problems"].as_array().expect("problems").clone();
+    let text = |value: &Value| value.as_str().expect("a code").to_owned();
+    problems.iter().map(|p| (text(&p["code"]), p["binding"].clone(), p["stream"].clone())).collect()
+}
+
+#[test]
+fn validate_names_everything_that_is_wrong() {
+    let mut odd = airbyte("lines", "full_refresh");
+    odd["resourceConfig"]["syncMode"] = json!("sometimes");
+    let bindings = [
+        airbyte("customers", "full_refresh"),
+        airbyte("users", "incremental"),
+        airbyte("events", "incremental"),
+        odd,
+        airbyte("invoices", "full_refresh"),
+        airbyte("users", "full_refresh"),
+    ];
+    let run = connector().run(&[spec(), validate(&bindings, None)]);
+    assert_eq!(run.code, 4);
+    assert!(run.all("validated").is_empty());
+    let words = run.last_words();
+    for named in
+        ["\"customers\"", "\"events\"", "full_refresh", "syncMode", "\"invoices\"", "shop.lines", "binding 5"]
+    {
+        assert!(words.contains(named), "{named}: {words}");
+    }
+    let mut found = problems(&run);
+    found.sort_by_key(|(_, binding, _)| binding.as_u64());
+    let expected = [
+        ("no-stream", json!(0), json!("customers")),
+        ("stream-mode", json!(2), json!("events")),
+        ("binding", json!(3), Value::Null),
+        ("no-stream", json!(4), json!("invoices")),
+        ("binding", json!(5), json!("users")),
+    ];
+    assert_eq!(found, expected.map(|(code, binding, stream)| (code.to_owned(), binding, stream)));
+}
+
+#[test]
+fn a_wrong_config_does_not_hide_a_wrong_binding() {
+    let mut odd = airbyte("users", "incremental");
+    odd["resourceConfig"]["syncMode"] = json!("sometimes");
+    let mut request = validate(&[odd], None);
+    request["validate"]["config"] = json!({"count": "t0ps3cret"});
+    let run = connector().run(&[spec(), request]);
+    assert_eq!(run.code, 4);
+    let words = run.last_words();
+    assert!(words.contains("/count") && words.contains("token") && words.contains("syncMode"), "{words}");
+    let codes: Vec<String> = problems(&run).into_iter().map(|(code, ..)| code).collect();
+    assert_eq!(codes, ["endpoint-config", "endpoint-config", "binding"]);
+    let places = &run.logs.last().expect("a log")["fields"]["problems"];
+    assert!(places.as_array().expect("a list").iter().any(|problem| problem["at"] == "/count"), "{places}");
+    assert!(!format!("{:?}", run.logs).contains("t0ps3cret"));
+}
+
+#[test]
+fn a_binding_sets_its_refresh_and_interval() {
+    let run = connector().run(&[spec()]).succeeded();
+    let schema = run.only("spec")["resourceConfigSchema"].clone();
+    for name in ["refresh", "interval"] {
+        assert_eq!(schema["properties"][name]["advanced"], true, "{name}");
+        assert!(!schema["required"].as_array().expect("a list").contains(&json!(name)));
+    }
+    let with = |name: &str, value: Value| {
+        let mut binding = airbyte("users", "full_refresh");
+        binding["resourceConfig"][name] = value;
+        connector().run(&[spec(), validate(&[binding], None)])
+    };
+    for (name, good) in [("refresh", json!("append")), ("refresh", Value::Null), ("interval", json!("30m"))] {
+        with(name, good).succeeded();
+    }
+    for (name, bad) in [("refresh", json!("sometimes")), ("interval", json!("often")), ("interval", json!(5))]
+    {
+        let run = with(name, bad);
+        assert_eq!(run.code, 4);
+        assert!(run.last_words().contains(&format!("`{name}`")), "{}", run.last_words());
+    }
+}
+
+#[test]
+fn the_refresh_of_a_binding_comes_before_the_shims() {
+    let read =
+        "{\"type\":\"RECORD\",\"record\":{\"stream\":\"events\",\"data\":{\"n\":1},\"emitted_at\":1}}\n";
+    let connector = shim("streams: {overrides: {events: {refresh: append}}}\n");
+    std::fs::write(format!("{}/read.jsonl", connector.folder_path()), read).expect("a transcript");
+    let next_row = |refresh: Option<&str>| {
+        let mut events = airbyte("events", "full_refresh");
+        events["collection"]["key"] = json!(["/_meta/row_id"]);
+        if let Some(refresh) = refresh {
+            events["resourceConfig"]["refresh"] = json!(refresh);
+        }
+        let request = |state: Value| open(json!({"token": "t"}), &[events.clone()], state);
+        let first = connector.run(&[spec(), request(json!({}))]).succeeded();
+        let state = first.state(json!({}));
+        connector.run(&[spec(), request(state)]).succeeded().documents(0)
+    };
+    assert_eq!(next_row(None)[0]["_meta"]["row_id"], 1, "append, as the shim has it");
+    assert!(next_row(Some("snapshot")).is_empty(), "a snapshot in which nothing has changed");
+}
+
+#[test]
+fn an_interval_of_a_binding_leaves_it_out_until_it_is_due() {
+    let mut users = airbyte("users", "full_refresh");
+    users["resourceConfig"]["interval"] = json!("1h");
+    let connector = shim("");
+    std::fs::write(format!("{}/read.jsonl", connector.folder_path()), "").expect("a transcript");
+    let bindings = [users, airbyte("events", "full_refresh")];
+    let state = connector.run(&[spec(), open(json!({"token": "t"}), &bindings, json!({}))]).succeeded();
+    let again =
+        connector.run(&[spec(), open(json!({"token": "t"}), &bindings, state.state(json!({})))]).succeeded();
+    assert!(again.logged(None, "not due yet"), "{:?}", again.logs);
+}
+
+const TAP: &str = r#"{"streams":[{"tap_stream_id":"users","stream":"users","schema":{"type":"object","properties":{"id":{"type":"integer"},"shop":{"type":"integer"}}},"key_properties":["shop","id"]}]}"#;
+
+/// Warnings about keys that differ: the source's and the collection's.
+fn keys(run: &Run) -> Vec<(Value, Value)> {
+    let fields = run.logs.iter().filter(|log| log["level"] == "warn").map(|log| &log["fields"]);
+    fields
+        .filter_map(|fields| Some((fields.get("sourceKey")?.clone(), fields["collectionKey"].clone())))
+        .collect()
+}
+
+#[test]
+fn a_key_that_is_not_the_sources_any_more_is_warned_of() {
+    let schema = |key: &str| {
+        format!(
+            "{{\"type\":\"SCHEMA\",\"stream\":\"users\",\"schema\":{{\"properties\":{{}}}},\"key_properties\":[{key}]}}\n"
+        )
+    };
+    let record = "{\"type\":\"RECORD\",\"stream\":\"users\",\"record\":{\"id\":1,\"shop\":2}}\n";
+    let read = schema("\"other\"") + record + &schema("\"other\"");
+    let files = [
+        ("about.json", "{\"settings\":{\"type\":\"object\"}}"),
+        ("discover.json", TAP),
+        ("read.jsonl", &read),
+    ];
+    let tap = Connector::playing("singer", &files);
+    let users = |key: Value| {
+        let mut users = singer("users", "FULL_TABLE");
+        users["collection"]["key"] = key;
+        users
+    };
+    let known = [users(json!(["/id"]))];
+    let run = tap.run(&[spec(), validate(&known, Some(&known))]).succeeded();
+    assert_eq!(keys(&run), [(json!("/shop, /id"), json!("/id"))], "also of a binding that is not new");
+    let run = tap.run(&[spec(), open(json!({}), &known, json!({}))]).succeeded();
+    assert_eq!(keys(&run), [(json!("/shop, /id"), json!("/id")), (json!("/other"), json!("/id"))]);
+    assert!(run.logged(Some("warn"), "backfill"), "{:?}", run.logs);
+    for same in [json!(["/id", "/shop"]), json!(["/_meta/row_id"])] {
+        let run = tap.run(&[spec(), validate(&[users(same)], None)]).succeeded();
+        assert_eq!(keys(&run), []);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::settings::Settings;
 use crate::capture::protocol::{Resource, StreamId, UpstreamProtocol};
 use crate::failure::{Code, Failure};
 use crate::flow::message::{Binding, CaptureSpec, CollectionSpec};
@@ -30,7 +31,7 @@ pub(crate) struct BoundBinding {
     pub write_schema: Packed,
     /// Whether Flow infers the collection's schema.
     pub infers: bool,
-    /// What the shim says of the stream.
+    /// What the shim says of the stream, and its resource config before that.
     pub different: StreamOverride,
 }
 
@@ -46,9 +47,7 @@ pub(crate) fn resolve<P: UpstreamProtocol>(
         let (resource_config, resource) =
             resource(&binding.resource_config_json, protocol).map_err(|why| wrong(index, &why))?;
         if let Some(twin) = readers.insert(resource.id.clone(), index) {
-            let why =
-                format!("it reads stream {:?}, which binding {twin} reads already", resource.id.to_string());
-            return Err(wrong(index, &why));
+            return Err(twice(index, twin, &resource));
         }
         let collection = collection(capture, binding);
         let write_schema: Value = match &collection.write_schema_json {
@@ -56,7 +55,8 @@ pub(crate) fn resolve<P: UpstreamProtocol>(
             text => serde_json::from_slice(text).map_err(|_| wrong(index, "its write schema is not JSON"))?,
         };
         let state_key = state_key(binding, &resource);
-        let different = stream_override(definition, &resource.id.name, &resource.id.to_string());
+        let mut different = stream_override(definition, &resource.id.name, &resource.id.to_string());
+        Settings::of(&resource_config).map_err(|why| wrong(index, &why))?.apply(&mut different);
         bound.push(BoundBinding {
             index,
             resource,
@@ -79,12 +79,21 @@ pub(crate) fn resource<P: UpstreamProtocol>(json: &[u8], protocol: &P) -> Result
         members.shift_remove("_meta");
     }
     let resource = protocol.resource(&config)?;
+    Settings::of(&config)?;
     Ok((config, resource))
 }
 
 /// The failure of a binding that cannot be read.
 pub(crate) fn wrong(index: u32, why: &str) -> Failure {
     Failure::new(Code::BINDING, format!("binding {index} of the capture is wrong: {why}"))
+        .with("binding", index)
+}
+
+/// The failure of a binding that reads the stream of another one.
+pub(crate) fn twice(index: u32, twin: u32, resource: &Resource) -> Failure {
+    let stream = resource.id.to_string();
+    let why = format!("it reads stream {stream:?}, which binding {twin} reads already");
+    wrong(index, &why).with("stream", stream)
 }
 
 /// In the linked form bindings point into a table of collections (flow-protocol.md, 2.5).

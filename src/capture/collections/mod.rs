@@ -3,8 +3,10 @@
 
 pub(super) mod bindings;
 pub(super) mod key;
+pub(super) mod key_check;
 pub(super) mod meta;
 pub(super) mod names;
 pub(super) mod schema;
+pub(super) mod settings;
 pub(super) mod shards;
 pub(super) mod sourced;

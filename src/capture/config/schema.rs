@@ -1,6 +1,6 @@
 //! The config schema: as Flow takes it, and whether a config fits it.
 
-use jsonschema::Validator;
+use jsonschema::{ValidationError, Validator};
 use serde_json::{Value, json};
 
 use super::mistakes;
@@ -9,7 +9,9 @@ use crate::json::schema::adapt;
 use crate::json::schema::admit::admit;
 
 /// How many mistakes of a config are named.
-const NAMED: usize = 5;
+const NAMED: usize = 10;
+/// How many the field `problems` lists.
+const LISTED: usize = 100;
 
 /// A config schema as Flow takes it.
 pub(crate) fn for_flow(schema: &Value) -> Value {
@@ -29,15 +31,23 @@ pub(crate) fn for_flow(schema: &Value) -> Value {
 pub(super) fn validate(schema: &Value, config: &Value) -> Result<(), Failure> {
     let relaxed = relax(&for_flow(schema));
     let Some(validator) = compiled(&relaxed) else { return Ok(()) };
-    let errors = validator.iter_errors(config);
-    let mistakes: Vec<String> = errors.flat_map(|error| mistakes::of(&relaxed, &error)).take(NAMED).collect();
+    let told = |error: ValidationError<'_>| {
+        let at = error.instance_path().to_string();
+        mistakes::of(&relaxed, &error).into_iter().map(move |words| (at.clone(), words))
+    };
+    let mistakes: Vec<(String, String)> = validator.iter_errors(config).flat_map(told).take(LISTED).collect();
     if mistakes.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(
-        Code::ENDPOINT_CONFIG,
-        format!("the endpoint config does not fit the connector's schema: {}", mistakes.join("; ")),
-    ))
+    let mut named: Vec<String> = mistakes.iter().take(NAMED).map(|(_, words)| words.clone()).collect();
+    if mistakes.len() > NAMED {
+        named.push(format!("and {} more, in the field `problems`", mistakes.len() - NAMED));
+    }
+    let code = Code::ENDPOINT_CONFIG;
+    let listed: Vec<Value> =
+        mistakes.iter().map(|(at, words)| json!({"code": code.name(), "at": at, "message": words})).collect();
+    let message = format!("the endpoint config does not fit the connector's schema: {}", named.join("; "));
+    Err(Failure::new(code, message).with("problems", listed))
 }
 
 /// `None` for what is no JSON schema.

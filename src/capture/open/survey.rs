@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::capture::collections::bindings::BoundBinding;
+use crate::capture::collections::key_check;
 use crate::capture::collections::schema::{self, Carried};
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId, UpstreamProtocol};
 use crate::capture::session::Session;
@@ -42,6 +43,11 @@ impl<P: UpstreamProtocol> Session<P> {
             if discovers { Some(self.protocol.discover(&self.upstream, &config).await?) } else { None };
         let fresh: HashMap<&StreamId, &DiscoveredStream> =
             discovered.iter().flatten().map(|stream| (&stream.id, stream)).collect();
+        for binding in bound {
+            if let Some(stream) = fresh.get(&binding.resource.id) {
+                key_check::discovered(&self.definition, stream, &binding.key);
+            }
+        }
         let bind = |(binding, carried): (&BoundBinding, Carried)| {
             let fresh = fresh.get(&binding.resource.id).map(|fresh| match &binding.different.schema_patch {
                 Some(patch) => Packed::from(&schema::patched(fresh.schema.tree(), Some(patch))),

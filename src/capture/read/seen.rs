@@ -15,6 +15,8 @@ pub(super) struct Seen {
     pub statuses: Vec<Option<Status>>,
     /// Which streams upstream has said to be whole by an end mark, by position.
     pub end_marks: Vec<bool>,
+    /// For which streams upstream has printed a key, by position.
+    pub keys: Vec<bool>,
     /// Documents since the last checkpoint.
     pub uncommitted: u64,
     /// Whether Flow was told of a complete refresh that no checkpoint has followed yet.
@@ -38,7 +40,12 @@ pub(super) struct Seen {
 impl Seen {
     /// Nothing yet, of this many streams.
     pub(super) fn nothing(streams: usize) -> Self {
-        Self { statuses: vec![None; streams], end_marks: vec![false; streams], ..Self::default() }
+        Self {
+            statuses: vec![None; streams],
+            end_marks: vec![false; streams],
+            keys: vec![false; streams],
+            ..Self::default()
+        }
     }
 
     /// Whether this status of a stream is known, or an older one than what is known.

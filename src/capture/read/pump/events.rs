@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use super::{Next, Pump};
-use crate::capture::event::{ErrorReport, Estimate, Event, LineError, Record, StreamStatus};
+use crate::capture::collections::key_check;
+use crate::capture::event::{ErrorReport, Estimate, Event, LineError, Record, Schema, StreamStatus};
 use crate::capture::files;
 use crate::capture::input::damaged::{Oversized, stream_of};
 use crate::capture::input::glued;
@@ -52,10 +53,12 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                     self.seen.end_marks[stream] = self.counts.records(stream) > 0;
                 }
             }
-            Event::Schema(stream, schema) => {
-                let stream = self.router.find(None, &stream);
-                if let Some(schema) = stream.and_then(|stream| self.sourced.printed(stream, schema)) {
-                    return Ok(Next::Schema(schema));
+            Event::Schema(Schema { stream, schema, key }) => {
+                if let Some(stream) = self.router.find(None, &stream) {
+                    self.key_printed(stream, &key);
+                    if let Some(schema) = self.sourced.printed(stream, schema) {
+                        return Ok(Next::Schema(schema));
+                    }
                 }
             }
             Event::File(record) => self.file(&record)?,
@@ -84,6 +87,13 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             }
         }
         Ok(())
+    }
+
+    /// Compares the key that upstream printed with the collection's, once for each stream.
+    fn key_printed(&mut self, stream: usize, key: &[String]) {
+        if !key.is_empty() && !std::mem::replace(&mut self.seen.keys[stream], true) {
+            key_check::printed(&self.streams[stream].id, key, &self.streams[stream].key);
+        }
     }
 
     fn status(&mut self, status: &StreamStatus<'_>) {
