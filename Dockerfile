@@ -43,7 +43,7 @@ RUN test -z "${BUILD_PACKAGES}" || { apt-get update -q && apt-get install -q -y 
 COPY shims/${CONNECTOR} /shim
 WORKDIR /shim
 # What `flow-shim install` does; by hand, so that another version of the program installs nothing anew.
-RUN test ! -f requirements.txt || { python3 -m venv .venv && .venv/bin/python -m pip install -r requirements.txt; }
+RUN test ! -f requirements.txt || { python3 -m venv .venv && .venv/bin/python -m pip install "setuptools<82" && .venv/bin/python -m pip install -r requirements.txt; }
 COPY --from=flow-shim /flow-shim /usr/local/bin/flow-shim
 # Spec is answered from what this keeps, in milliseconds.
 RUN flow-shim bake /shim

@@ -22,6 +22,13 @@ program() {
         [[ $FLOW_SHIM_PROGRAM -ef dist/flow-shim ]] || install -D -m 0755 "$FLOW_SHIM_PROGRAM" dist/flow-shim
         return
     fi
+    if [[ ! -f Cargo.toml ]]; then
+        # A repository of shims alone.
+        if [[ -x dist/flow-shim ]]; then return; fi
+        echo "build-local.sh: there is no source of flow-shim here to build it from; name a published image with" >&2
+        echo "  FLOW_SHIM_IMAGE=ghcr.io/estuary/flow-shim:vVERSION, or a static program with FLOW_SHIM_PROGRAM=FILE" >&2
+        exit 2
+    fi
     rustup target add "$target" >&2
     # C code of crates is compiled for musl by its own wrapper of gcc, where that is installed; it knows
     # this machine's processor alone.
@@ -57,4 +64,9 @@ else
     program
 fi
 docker build --file "$dockerfile" --tag "ghcr.io/estuary/$connector:local" \
-    --build-arg "CONNECTOR=$connector" "${arguments[@]}" "$@" .
+    --build-arg "CONNECTOR=$connector" "${arguments[@]}" "$@" . || {
+    code=$?
+    echo "build-local.sh: where no registry has the base image, name another one: -- --build-arg PYTHON_IMAGE=IMAGE" >&2
+    echo "  (tests/environment/images.sh base IMAGE makes one of Debian's packages)" >&2
+    exit "$code"
+}

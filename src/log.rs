@@ -60,6 +60,22 @@ impl Level {
     }
 }
 
+impl Level {
+    /// The level that the environment asks for; `info` where it asks for none. The error says which there are.
+    pub fn chosen() -> Result<Self, Failure> {
+        let Some(chosen) = env::get(env::LOG_LEVEL) else { return Ok(Level::Info) };
+        chosen.parse().map_err(|()| {
+            let levels =
+                [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace].map(Level::name);
+            let levels = levels.join(", ");
+            Failure::new(
+                Code::BAD_OPTION,
+                format!("{} is {chosen:?}, and must be one of {levels}", env::LOG_LEVEL),
+            )
+        })
+    }
+}
+
 impl FromStr for Level {
     type Err = ();
 
@@ -89,7 +105,7 @@ static FOR_PEOPLE: LazyLock<bool> = LazyLock::new(|| {
 });
 
 /// Whether lines of this level are written.
-fn enabled(level: Level) -> bool {
+pub fn enabled(level: Level) -> bool {
     level as u8 <= THRESHOLD.load(Ordering::Relaxed)
 }
 

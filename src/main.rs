@@ -1,6 +1,7 @@
 //! The program: a runtime, signals as a wish to stop, one call, and an exit code.
 
 use std::fs::File;
+use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -10,8 +11,9 @@ use flow_shim::capture::processes::warden;
 use flow_shim::capture::shutdown::{Shutdown, Stop, Stopper};
 use flow_shim::cli::{Cli, Command};
 use flow_shim::failure::{Cause, Code, Failure};
+use flow_shim::json::nearest::nearest;
 use flow_shim::settings::RunOptions;
-use flow_shim::{dev, env, log, upstream};
+use flow_shim::{dev, log, upstream};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +23,15 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    log::start(env::get(env::LOG_LEVEL).and_then(|level| level.parse().ok()).unwrap_or(log::Level::Info));
+    if std::env::args_os().len() == 1 && std::io::stdin().is_terminal() {
+        // A person who types the bare name is no runtime of Flow's.
+        let _ = Cli::command().print_help();
+        return ExitCode::SUCCESS;
+    }
+    match log::Level::chosen() {
+        Ok(level) => log::start(level),
+        Err(failure) => return fail(&failure),
+    }
     log::log_panics();
     // Unwinding stops upstream and removes its config; what a panic says is logged by its hook.
     let Ok(result) = catch_unwind(AssertUnwindSafe(|| dispatch(cli))) else {
@@ -32,11 +42,13 @@ fn main() -> ExitCode {
             log::tell_folded(true);
             ExitCode::from(code)
         }
-        Err(failure) => {
-            log::last_line(&failure);
-            ExitCode::from(failure.cause().exit_code())
-        }
+        Err(failure) => fail(&failure),
     }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    log::last_line(failure);
+    ExitCode::from(failure.cause().exit_code())
 }
 
 /// Says what clap has to say: help on stdout, or what is wrong, which Flow would cut down to its last line.
@@ -45,11 +57,25 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    let message =
-        format!("the command line cannot be read: {}; see the lines above, or --help", error.kind());
-    let failure = Failure::new(Code::COMMAND_LINE, message);
-    log::last_line(&failure);
-    ExitCode::from(failure.cause().exit_code())
+    let message = format!(
+        "the command line cannot be read: {}{}; see the lines above, or --help",
+        error.kind(),
+        meant(error).map(|command| format!("; did you mean `{command}`?")).unwrap_or_default()
+    );
+    fail(&Failure::new(Code::COMMAND_LINE, message))
+}
+
+/// The command that an unknown first word seems to stand for. clap takes the word for an argument of `run`,
+/// which is what no command means.
+fn meant(error: &clap::Error) -> Option<String> {
+    let word = std::env::args().nth(1).filter(|word| !word.starts_with('-'))?;
+    if error.kind() != clap::error::ErrorKind::UnknownArgument {
+        return None;
+    }
+    let command = Cli::command();
+    let names =
+        command.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    nearest(&word, names).map(str::to_owned)
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {

@@ -12,9 +12,12 @@ mod process;
 pub(super) mod rules;
 mod stderr;
 
+use std::time::Instant;
+
 use self::connector::Connector;
 use self::message::kind;
 use self::rules::answers;
+use super::catalog::settings;
 use super::catalog::task::{Task, VERSION, json};
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
@@ -42,6 +45,25 @@ pub enum Runtime {
     Next,
     /// The one before it: it refuses them
     Previous,
+}
+
+/// A question to a connector, which may take minutes to start and to answer.
+struct Waiting<'a> {
+    doing: &'a str,
+    since: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    /// Says what is asked.
+    fn for_answer(doing: &'a str, task: &Task) -> Self {
+        tracing::info!("{}: starting the connector to ask it for {doing}", task.name);
+        Self { doing, since: Instant::now() }
+    }
+
+    /// Says how long it took.
+    fn over(self) {
+        tracing::info!("{} was answered after {:.1} s", self.doing, self.since.elapsed().as_secs_f64());
+    }
 }
 
 /// A break of Flow's protocol.
@@ -111,8 +133,10 @@ impl<'a> Driver<'a> {
         task: &Task,
         request: Request,
     ) -> Result<(Connector<'a>, Opened), Failure> {
+        let waiting = Waiting::for_answer("open", task);
         let (mut connector, _) = self.start(task).await?;
         let opened = connector.open(&request).await?;
+        waiting.over();
         Ok((connector, opened))
     }
 
@@ -125,8 +149,14 @@ impl<'a> Driver<'a> {
         request: impl FnOnce(&Spec) -> Result<Request, Failure>,
         wanted: impl FnOnce(Response) -> Option<T>,
     ) -> Result<(Spec, T), Failure> {
+        let waiting = Waiting::for_answer(doing, task);
         let (mut connector, spec) = self.start(task).await?;
+        // Once is enough for what is asked several questions.
+        if doing != "apply" {
+            settings::warn_of_unknown(task, &spec.config_schema_json);
+        }
         let answer = connector.ask_last(&request(&spec)?, doing).await?;
+        waiting.over();
         let kind = kind(&answer)?;
         let wanted = wanted(answer).ok_or_else(|| broken(format!("{doing} was answered with {kind}")))?;
         Ok((spec, wanted))

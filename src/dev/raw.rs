@@ -54,7 +54,7 @@ pub struct DiscoverOptions {
     /// What to ask
     #[command(flatten)]
     pub ask: AskOptions,
-    /// Write bindings and collections into the file, where the capture has `bindings: []`
+    /// Write the bindings that the capture does not have, and their collections, into the file
     #[arg(long)]
     pub write: bool,
     /// Print the raw answer; always so, kept for flowctl's sake
@@ -143,7 +143,8 @@ async fn discover(
     match problems.as_slice() {
         [] if *write => {
             let catalog = chosen.catalog()?;
-            write_bindings::write(&catalog.capture(&task.name)?, &task.name, &discovered.bindings)
+            let pointers = &spec.resource_path_pointers;
+            write_bindings::write(&catalog.capture(&task.name)?, &task.name, &discovered.bindings, pointers)
         }
         [] => Ok(()),
         [first, ..] => {

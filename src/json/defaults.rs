@@ -92,7 +92,7 @@ fn is_taken(root: &Value, schema: &Value, value: &Value) -> bool {
 }
 
 /// Calls with every value below this one, what the parts of its schema say of it, and its name.
-fn each_below<'a>(
+pub(super) fn each_below<'a>(
     parts: &[&'a Value],
     value: &mut Value,
     mut call: impl FnMut(&[&'a Value], &mut Value, &str),
@@ -171,7 +171,7 @@ fn remove(
 
 /// The parts of a schema that speak of a value. Where no branch can be told to be the chosen one, all
 /// of them may know a member.
-fn collect<'a>(root: &'a Value, schema: &'a Value, value: &Value, parts: &mut Vec<&'a Value>) {
+pub(super) fn collect<'a>(root: &'a Value, schema: &'a Value, value: &Value, parts: &mut Vec<&'a Value>) {
     let schema = resolve(root, schema);
     if parts.iter().any(|part| std::ptr::eq(*part, schema)) {
         return;

@@ -15,3 +15,4 @@ pub(crate) mod scan;
 pub mod schema;
 pub mod shape;
 pub mod text;
+pub mod unknown;

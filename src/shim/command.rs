@@ -6,10 +6,11 @@
 //! in it.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::env;
 use crate::failure::{Code, Failure};
+use crate::json::nearest::nearest;
 
 /// The virtual environment in a shim's folder.
 pub const VENV: &str = ".venv";
@@ -85,6 +86,16 @@ impl CommandLine {
     fn missing(&self, places: &str) -> Failure {
         let program = self.program();
         let advice = match &self.folder {
+            // What is installed has another name.
+            Some(folder) if folder.join(VENV).join("bin").is_dir() => {
+                let names = programs(&folder.join(VENV).join("bin"));
+                let nearest = nearest(program, names.iter().map(String::as_str));
+                let meant = nearest.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+                format!(
+                    "correct `command` in shim.yaml{meant}, or install it with `flow-shim install {}`",
+                    folder.display()
+                )
+            }
             Some(folder) if folder.join(REQUIREMENTS).exists() => {
                 format!("install it with `flow-shim install {}`", folder.display())
             }
@@ -95,6 +106,12 @@ impl CommandLine {
             format!("the upstream program {program:?} was not found{places}; {advice}"),
         )
     }
+}
+
+/// The names of what is in a folder.
+fn programs(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 #[cfg(test)]
@@ -115,6 +132,17 @@ mod tests {
         let failure = command(&["no-such-tap"]).find().expect_err("it is missing");
         assert!(failure.message.contains("\"no-such-tap\""), "{failure}");
         assert!(command(&[]).find().is_err());
+    }
+
+    #[test]
+    fn a_slip_in_the_name_of_what_is_installed_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bin = folder.path().join(VENV).join("bin");
+        std::fs::create_dir_all(&bin).expect("made");
+        std::fs::write(bin.join("source-faker"), "").expect("written");
+        let command = CommandLine { folder: Some(folder.path().to_owned()), ..command(&["source-fakr"]) };
+        let failure = command.find().expect_err("it has another name");
+        assert!(failure.message.contains("did you mean \"source-faker\"?"), "{failure}");
     }
 
     #[test]

@@ -152,7 +152,7 @@ error SHIM/requirements.txt:1: airbyte-source-faker is not pinned, so another da
 error SHIM/requirements.txt:2: requests is not pinned, so another day installs another version; write `name==version`, or a git URL that ends in @COMMIT
 error SHIM/requirements.txt:3: x is not pinned, so another day installs another version; write `name==version`, or a git URL that ends in @COMMIT
 error SHIM/upstream/upstream.lock: its commit is not the id of one; pull the code anew with `flow-shim pull-upstream`
-error SHIM/shim.yaml:2:command: the upstream program "no-such-source" was not found in the shim's .venv/bin or in PATH; install it with `flow-shim install SHIM`
+error SHIM/shim.yaml:2:command: the upstream program "no-such-source" was not found in the shim's .venv/bin or in PATH; correct `command` in shim.yaml, or install it with `flow-shim install SHIM`
 error SHIM/shim.yaml:14:config.schemaPatch.properties.region.pattern: the pattern is refused: look-around, including look-ahead and look-behind, is not supported; write it as Rust's regex crate takes it, which Flow uses
 error SHIM/shim.yaml:15:config.schemaPatch.properties.zone.patternProperties.*: the pattern is refused: repetition operator missing expression; write it as Rust's regex crate takes it, which Flow uses
 error SHIM/shim.yaml:17:config.map./cnt: the config schema has nothing at /conut; name a place of the schema, or add it in `config.schemaPatch`
@@ -310,6 +310,15 @@ fn every_shim_of_this_repository_passes() {
         checked += 1;
     }
     assert!(checked >= 17, "{checked} shims");
+}
+
+#[test]
+fn a_command_that_still_records_is_told() {
+    let folder =
+        shim(&[("shim.yaml", "protocol: airbyte\ncommand: [flow-shim, record, recorded, --, sh]\n")]);
+    let (text, code) = check(folder.path(), &["--strict"]);
+    assert!(text.contains("SHIM/shim.yaml:2:command: the command is still `flow-shim record`"), "{text}");
+    assert_eq!(code, 1);
 }
 
 #[test]

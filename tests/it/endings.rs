@@ -65,6 +65,15 @@ fn an_exit_1_after_records_commits_nothing_more() {
 }
 
 #[test]
+fn a_stream_that_only_began_has_no_last_record() {
+    let run = read(&format!("{}#! exit 3\n", status("users", "STARTED")));
+    assert_eq!(run.code, 11);
+    assert!(!run.last_words().contains("last a record"), "{}", run.last_words());
+    let run = read(&format!("{}{RECORD}#! exit 3\n", status("users", "STARTED")));
+    assert!(run.last_words().contains("last a record of stream \"users\""), "{}", run.last_words());
+}
+
+#[test]
 fn the_first_trace_of_a_stream_is_the_cause() {
     let lines = format!(
         "{}{}{}#! exit 1\n",

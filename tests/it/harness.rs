@@ -54,6 +54,7 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 pub(crate) struct Connector {
     arguments: Vec<String>,
     variables: Vec<(&'static str, String)>,
+    left_out: Vec<&'static str>,
     folder: tempfile::TempDir,
     group: Option<String>,
 }
@@ -64,6 +65,7 @@ impl Connector {
         Self {
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
             variables: Vec::new(),
+            left_out: Vec::new(),
             folder: tempfile::tempdir().expect("a temporary folder"),
             group: None,
         }
@@ -95,6 +97,12 @@ impl Connector {
 
     pub(crate) fn variable(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    /// Without this variable of whoever runs the tests.
+    pub(crate) fn without(mut self, name: &'static str) -> Self {
+        self.left_out.push(name);
         self
     }
 
@@ -133,6 +141,9 @@ impl Connector {
         };
         without_variables(&mut command);
         command.args(&self.arguments).current_dir(self.folder.path());
+        for name in &self.left_out {
+            command.env_remove(name);
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -146,14 +157,6 @@ impl Connector {
             text.push('\n');
         }
         Run::of(self.run_bytes(text.as_bytes()))
-    }
-
-    /// The same with a command made of [`command`](Self::command).
-    pub(crate) fn run_command(&self, mut command: Command, requests: &[Value]) -> Run {
-        let text: String = requests.iter().map(|request| format!("{request}\n")).collect();
-        let mut child = command.spawn().expect("the program starts");
-        feed(&mut child, text.as_bytes());
-        Run::of(child.wait_with_output().expect("the program ends"))
     }
 
     /// The same with bytes, for other codecs and for junk.

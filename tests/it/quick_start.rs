@@ -145,10 +145,75 @@ fn discovered_streams_are_written_and_then_read() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(of(&lines(&output), "acmeCo/demo/users").len(), 25);
 
+    let whole = std::fs::read_to_string(&file).expect("readable");
     let output = driver(&["raw", "discover", "--write", "--source", source]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(4), "bindings that are there stay: {said}");
-    assert!(said.contains("captures.acmeCo/demo has bindings"), "{said}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::fs::read_to_string(&file).expect("readable"), whole, "nothing is new");
+}
+
+#[test]
+fn streams_that_are_new_are_written_beside_those_that_are_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("flow.yaml");
+    let shim = repository("shims/demo-airbyte").display().to_string();
+    let mine =
+        "      - resource: {stream: users, syncMode: full_refresh}  # whole\n        target: acmeCo/mine\n";
+    let text = format!(
+        "captures:\n  acmeCo/demo:\n    endpoint:\n      local:\n        command: [flow-shim, run, --shim, {shim}]\n        \
+         config: {{count: 25, seed: 1, parallelism: 1, records_per_slice: 100, always_updated: false}}\n    bindings:\n{mine}\
+         collections:\n  acmeCo/mine: {{schema: {{type: object}}, key: [/id]}}\n"
+    );
+    std::fs::write(&file, text).expect("written");
+    let source = file.to_str().expect("UTF-8");
+    let output = driver(&["raw", "discover", "--write", "--source", source]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let changed = std::fs::read_to_string(&file).expect("readable");
+    assert!(changed.contains(mine), "what is there stays: {changed}");
+    assert!(
+        !changed.contains("acmeCo/demo/users") && changed.contains("target: acmeCo/demo/products"),
+        "{changed}"
+    );
+    let output = driver(&["preview", "--source", source]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!of(&lines(&output), "acmeCo/demo/products").is_empty());
+}
+
+#[test]
+fn a_slip_in_a_setting_is_told_with_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("flow.yaml");
+    let shim = repository("shims/demo-airbyte").display().to_string();
+    let text = format!(
+        "captures:\n  a/b:\n    endpoint:\n      local:\n        command: [flow-shim, run, --shim, {shim}]\n        \
+         config:\n          cuont: 25\n    bindings: []\n"
+    );
+    std::fs::write(&file, text).expect("written");
+    let output = driver(&["raw", "validate", "--source", file.to_str().expect("UTF-8")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("flow.yaml:7: the connector has no setting /cuont; did you mean \\\"count\\\"?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_level_is_that_of_log_level_and_must_be_one() {
+    let demo = |level: &str| {
+        let mut preview = flow_shim(&["preview", "--name", "demo/airbyte"]);
+        preview.current_dir(repository("")).env("LOG_LEVEL", level).output().expect("it runs")
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let quiet = demo("warn");
+    assert!(quiet.status.success() && !said(&quiet).contains("\"level\":\"info\""), "{}", said(&quiet));
+    let wrong = demo("verbose");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        said(&wrong).contains("LOG_LEVEL") && said(&wrong).contains("error, warn, info, debug, trace"),
+        "{}",
+        said(&wrong)
+    );
+    let output = flow_shim(&["previw"]).output().expect("it runs");
+    assert!(said(&output).contains("did you mean `preview`?"), "{}", said(&output));
 }
 
 #[test]

@@ -10,16 +10,16 @@ eval "value=\$$name"; printf '{"type":"LOG","log":{"level":"INFO","message":"%s=
 "#;
 
 /// What upstream finds, where whoever starts flow-shim sets these variables.
-fn found(yaml: &str, variables: &[(&str, &str)]) -> Vec<String> {
+fn found(yaml: &str, variables: &[(&'static str, &str)]) -> Vec<String> {
     let yaml = format!("protocol: airbyte\ncommand: [sh, FOLDER/source.sh]\n{yaml}");
-    let connector = Connector::shim(&yaml, &[("source.sh", SCRIPT)]);
-    let mut command = connector.command();
+    let mut connector = Connector::shim(&yaml, &[("source.sh", SCRIPT)]);
     for name in ["LANG", "LC_ALL", "LC_CTYPE", "PYTHONIOENCODING", "SCARF_NO_ANALYTICS", "DO_NOT_TRACK"] {
-        command.env_remove(name);
+        connector = connector.without(name);
     }
-    command.envs(variables.iter().copied());
-    let run =
-        connector.run_command(command, &[open(json!({}), &[airbyte("users", "incremental")], json!({}))]);
+    for (name, value) in variables {
+        connector = connector.variable(name, value);
+    }
+    let run = connector.run(&[open(json!({}), &[airbyte("users", "incremental")], json!({}))]);
     let messages = run.logs.iter().filter_map(|log| log["message"].as_str());
     messages
         .filter(|message| message.contains('='))

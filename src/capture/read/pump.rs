@@ -212,7 +212,9 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// The stream of the last record; `None` before the first.
     pub(super) fn last_stream(&self) -> Option<String> {
-        self.router.last_stream().map(|stream| self.streams[stream].id.to_string())
+        // The router also looks up the names in statuses.
+        let stream = self.router.last_stream().filter(|stream| self.counts.records(*stream) > 0)?;
+        Some(self.streams[stream].id.to_string())
     }
 
     /// Reads once.

@@ -3,6 +3,7 @@
 pub(super) mod endpoint;
 pub(super) mod flow_yaml;
 pub(super) mod resource;
+pub(super) mod settings;
 pub(super) mod sops;
 pub mod task;
 pub(super) mod write_bindings;

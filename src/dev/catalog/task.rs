@@ -3,6 +3,7 @@
 //! Only the structure is checked here, as Flow's catalog sources are; whether config and resources
 //! suit the connector is the connector's to say (flow-protocol.md, section 7.3).
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub(crate) struct Task {
     pub(crate) endpoint: Endpoint,
     /// The endpoint config.
     pub(crate) config: Value,
+    /// The file in which the config stands.
+    pub(crate) config_file: PathBuf,
     /// The enabled bindings.
     pub(crate) bindings: Vec<TaskBinding>,
     /// Whether `shards.disable` is set.
@@ -81,7 +84,8 @@ impl Task {
         let log_level = log_level.map(|level| level.text().map(str::to_owned)).transpose()?;
         let disabled = shards.map(|shards| shards.flag("disable")).transpose()?.unwrap_or(false);
         let (program, place) = endpoint(&capture.need("endpoint")?)?;
-        let config = if with_config { config(&place)? } else { Value::Null };
+        let (config, config_file) =
+            if with_config { config(&place)? } else { (Value::Null, place.file.to_owned()) };
         let mut bindings = Vec::new();
         let listed = capture.get("bindings").filter(|_| with_bindings);
         for binding in listed.map(|listed| listed.items()).transpose()?.unwrap_or_default() {
@@ -92,7 +96,7 @@ impl Task {
             None => INTERVAL,
         };
         let endpoint = Endpoint { program, log_level };
-        Ok(Self { name: name.to_owned(), endpoint, config, bindings, disabled, interval })
+        Ok(Self { name: name.to_owned(), endpoint, config, config_file, bindings, disabled, interval })
     }
 
     /// What kind of endpoint the connector is told it runs in.
@@ -193,13 +197,14 @@ fn endpoint<'a>(endpoint: &Located<'a>) -> Result<(Program, Located<'a>), Failur
     Ok((program, connector))
 }
 
-fn config(endpoint: &Located<'_>) -> Result<Value, Failure> {
+/// The config, and the file in which it stands.
+fn config(endpoint: &Located<'_>) -> Result<(Value, PathBuf), Failure> {
     let config = endpoint.need("config")?;
     let (value, file) = config.resolve()?;
     if !value.is_object() {
         return Err(config.wrong("must be a mapping, or the name of a file with one"));
     }
-    sops::open(value, &file)
+    Ok((sops::open(value, &file)?, file))
 }
 
 /// `None` for a binding that is disabled.

@@ -1,14 +1,17 @@
 //! `raw discover --write`: the streams that were found become bindings and collections of the
 //! flow.yaml.
 //!
-//! The text `bindings: []` of the capture is replaced, so that comments and the order of the rest stay.
-//! What comes out is read again, and compared with what it should say, before the file is touched.
-//! A capture that has bindings keeps them, and so does a collection that is there.
+//! Lines are inserted in place of `bindings: []`, or behind the last binding, so that comments and the order
+//! of the rest stay. What comes out is read again, and compared with what it should say, before the file is
+//! replaced. A binding that is there stays as it is, and so does a collection.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::resource;
 use super::yaml::{Located, parse, wrong};
 use crate::failure::Failure;
 use crate::flow::message::DiscoveredBinding;
@@ -17,23 +20,66 @@ use crate::flow::name;
 /// The annotation that carries the source's whole schema: long, and Open can discover it again.
 const SOURCE_SCHEMA: &str = "x-source-schema";
 
-/// Writes the bindings into the file of a capture.
-pub(crate) fn write(capture: &Located<'_>, name: &str, found: &[DiscoveredBinding]) -> Result<(), Failure> {
-    if capture.value.get("bindings").is_none_or(|bindings| bindings != &json!([])) {
-        return Err(capture.wrong(
-            "has bindings, which are left alone; write `bindings: []` in their place to get new ones",
-        ));
-    }
+/// Writes the bindings of streams that a capture does not have into its file. `pointers`: where a resource
+/// config says which stream it is of.
+pub(crate) fn write(
+    capture: &Located<'_>,
+    name: &str,
+    found: &[DiscoveredBinding],
+    pointers: &[String],
+) -> Result<(), Failure> {
     let file = capture.file;
+    let there = bound(capture, pointers)?;
+    let path = |binding: &&DiscoveredBinding| {
+        let resource = serde_json::from_slice(&binding.resource_config_json).unwrap_or_default();
+        !resource::path(&resource, pointers).is_ok_and(|path| there.contains(&path))
+    };
+    let new: Vec<DiscoveredBinding> = found.iter().filter(path).cloned().collect();
+    let shown = file.display();
+    if new.is_empty() && !there.is_empty() {
+        tracing::info!("{shown} has a binding for each of the {} streams already", found.len());
+        return Ok(());
+    }
     let text =
         std::fs::read_to_string(file).map_err(|error| wrong(file, format!("cannot be read: {error}")))?;
-    let (bindings, collections) = described(name, found);
+    let (bindings, collections) = described(name, &new);
     let changed = insert(&text, name, &bindings, &collections).ok_or_else(|| {
-        wrong(file, "bindings can be written only in place of a line `bindings: []` of the capture")
+        wrong(
+            file,
+            "bindings can be written only in place of a line `bindings: []` of the capture, or behind a list of bindings \
+             with a line for each",
+        )
     })?;
-    std::fs::write(file, changed).map_err(|error| wrong(file, format!("cannot be written: {error}")))?;
-    let (count, shown) = (bindings.len(), file.display());
-    tracing::info!("{count} bindings and their collections are in {shown}");
+    replace(file, &changed).map_err(|error| wrong(file, format!("cannot be written: {error}")))?;
+    let count = bindings.len();
+    match there.len() {
+        0 => tracing::info!("{count} bindings and their collections are in {shown}"),
+        known => tracing::info!(
+            "{count} new bindings and their collections are in {shown}, beside the {known} that it had"
+        ),
+    }
+    Ok(())
+}
+
+/// The resource paths of the bindings that a capture has, disabled ones too.
+fn bound(capture: &Located<'_>, pointers: &[String]) -> Result<Vec<Vec<String>>, Failure> {
+    let Some(bindings) = capture.get("bindings") else { return Ok(Vec::new()) };
+    let path = |binding: &Located<'_>| {
+        let (resource, _) = binding.need("resource")?.resolve()?;
+        resource::path(&resource, pointers)
+            .map_err(|what| binding.wrong(&format!("has a resource that {what}")))
+    };
+    bindings.items()?.iter().map(path).collect()
+}
+
+/// Puts a whole new file in place of the old one, with its permissions.
+fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    // Behind a link, the file that it leads to.
+    let file = file.canonicalize()?;
+    let mut fresh = tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new(".")))?;
+    fresh.write_all(text.as_bytes())?;
+    std::fs::set_permissions(fresh.path(), std::fs::metadata(&file)?.permissions())?;
+    fresh.persist(&file)?;
     Ok(())
 }
 
@@ -78,13 +124,41 @@ fn insert(text: &str, capture: &str, bindings: &[Value], collections: &Map<Strin
     let text = with_collections(text, &missing)?;
     // Several captures may have such a line; only the right one gives what is expected.
     let lines: Vec<&str> = text.lines().collect();
-    let empty = |line: &str| line.split('#').next().is_some_and(|code| code.trim() == "bindings: []");
-    lines.iter().enumerate().filter(|(_, line)| empty(line)).find_map(|(at, line)| {
+    let code = |line: &str| line.split(" #").next().unwrap_or(line).trim().to_owned();
+    lines.iter().enumerate().find_map(|(at, line)| {
         let indent = line.len() - line.trim_start().len();
-        let block = block(&json!({"bindings": bindings}), indent)?;
-        let changed = [&lines[..at], &[block.as_str()], &lines[at + 1..]].concat().join("\n") + "\n";
+        let (upto, block, from) = match &*code(line) {
+            "bindings: []" => (at, block(&json!({"bindings": bindings}), indent)?, at + 1),
+            "bindings:" => {
+                let end = end_of_list(&lines, at);
+                let first =
+                    lines.get(at + 1..end)?.iter().find(|line| line.trim_start().starts_with("- "))?;
+                let indent = first.len() - first.trim_start().len();
+                (end, block(&json!(bindings), indent)?, end)
+            }
+            _ => return None,
+        };
+        let changed = [&lines[..upto], &[block.as_str()], &lines[from..]].concat().join("\n") + "\n";
         parse(&changed).is_ok_and(|value| value == expected).then_some(changed)
     })
+}
+
+/// The line behind the last item of the list below a line.
+fn end_of_list(lines: &[&str], heading: usize) -> usize {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let outer = indent(lines[heading]);
+    let mut end = heading + 1;
+    for (at, line) in lines.iter().enumerate().skip(heading + 1) {
+        let text = line.trim_start();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        if indent(line) < outer || indent(line) == outer && !text.starts_with("- ") {
+            break;
+        }
+        end = at + 1;
+    }
+    end
 }
 
 /// The file as it is to be read afterwards.
@@ -94,7 +168,8 @@ fn with_values(
     bindings: &[Value],
     collections: &Map<String, Value>,
 ) -> Value {
-    value["captures"][capture]["bindings"] = json!(bindings);
+    let there = value["captures"][capture]["bindings"].as_array().cloned().unwrap_or_default();
+    value["captures"][capture]["bindings"] = there.iter().chain(bindings).cloned().collect();
     for (name, collection) in collections {
         if value["collections"].get(name).is_none() {
             value["collections"][name] = collection.clone();
@@ -170,6 +245,23 @@ mod tests {
         let value = parse(&changed).expect("YAML");
         assert_eq!(value["collections"]["a/b/x"]["key"], json!(["/mine"]));
         assert_eq!(value["collections"]["a/b/y"]["key"], json!(["/id"]));
+    }
+
+    #[test]
+    fn more_bindings_come_behind_those_that_are_there() {
+        for text in [
+            "captures:\n  a/b:\n    bindings:\n      - resource: {stream: x}\n        target: a/b/x\n      # the end\n    interval: 5m\n",
+            "captures:\n  a/b:\n    bindings: # mine\n    - resource: {stream: x}\n      target: a/b/x\n    interval: 5m\ncollections:\n  a/b/x: {key: [/mine]}\n",
+        ] {
+            let changed = written(text, &[found("y")]).expect("it can be written");
+            let value = parse(&changed).expect("YAML");
+            let bindings = &value["captures"]["a/b"]["bindings"];
+            assert_eq!(bindings[0], json!({"resource": {"stream": "x"}, "target": "a/b/x"}), "{changed}");
+            assert_eq!(bindings[1]["target"], "a/b/y");
+            assert_eq!(value["captures"]["a/b"]["interval"], "5m");
+            assert!(value["collections"]["a/b/y"].is_object());
+        }
+        assert_eq!(written("captures:\n  a/b:\n    bindings: [{target: x}]\n", &[found("y")]), None);
     }
 
     #[test]

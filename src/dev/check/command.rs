@@ -18,6 +18,13 @@ pub(super) fn check(subject: &Subject<'_>, baked: Option<&Baked>, report: &mut R
         }
         return;
     }
+    if let [program, verb, ..] = argv.as_slice()
+        && program == "flow-shim"
+        && verb == "record"
+    {
+        let what = "the command is still `flow-shim record`, so every run would be recorded, with its data";
+        report.warning(Place::of(load::FILE).key("command"), what, "name the connector's own program");
+    }
     let folder = subject.folder.canonicalize().ok();
     let command = CommandLine { argv, folder };
     match command.find() {

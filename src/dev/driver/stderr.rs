@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::failure::{Code, Failure};
-use crate::log;
+use crate::log::{self, Level};
 use crate::terminal;
 
 /// How much of a line is remembered.
@@ -60,16 +60,18 @@ pub(super) fn pass_on(mut source: PipeReader) -> LastLine {
         let mut chunk = vec![0; 64 * 1024];
         let mut tail = Tail::default();
         let for_people = log::for_people();
+        // A connector that keeps to LOG_LEVEL still writes events, which are for Flow.
+        let by_line = for_people || !log::enabled(Level::Info);
         let show = |line: &[u8]| {
-            if for_people {
-                write(&readable(line));
+            if by_line && is_wanted(line) {
+                write(&if for_people { readable(line) } else { line.into() });
             }
         };
         while let Ok(count) = source.read(&mut chunk) {
             if count == 0 {
                 break;
             }
-            if !for_people {
+            if !by_line {
                 write(&chunk[..count]);
             }
             tail.add(&chunk[..count], show);
@@ -83,6 +85,13 @@ pub(super) fn pass_on(mut source: PipeReader) -> LastLine {
 /// Where our stderr is closed there is nobody to tell.
 fn write(bytes: &[u8]) {
     let _ = terminal::above(|| std::io::stderr().write_all(bytes));
+}
+
+/// Whether a line is of a level that is asked for. What is no line of a log is wanted.
+fn is_wanted(line: &[u8]) -> bool {
+    let line: Option<Map<String, Value>> = serde_json::from_slice(line).ok();
+    let level = line.as_ref().and_then(|line| line.get("level")?.as_str()?.parse().ok());
+    level.is_none_or(log::enabled)
 }
 
 /// A whole line as a person reads it: text, where it is a line of a log.

@@ -130,10 +130,11 @@ pub(super) fn per_second(rate: f64) -> String {
 }
 
 impl BindingCount {
-    /// Documents a second, of the time that was waited for them; `None` where that says nothing.
+    /// Documents a second, of the time that was waited for them; `None` where that says nothing, as of less
+    /// than a second.
     fn rate(&self) -> Option<f64> {
         let documents = u32::try_from(self.documents).ok().filter(|documents| *documents > 0)?;
-        (!self.took.is_zero()).then(|| f64::from(documents) / self.took.as_secs_f64())
+        (self.took >= Duration::from_secs(1)).then(|| f64::from(documents) / self.took.as_secs_f64())
     }
 }
 
