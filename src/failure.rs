@@ -109,10 +109,12 @@ impl Failure {
         self
     }
 
-    /// Puts what was being done before the message: `"validating: …"`.
+    /// Puts what was being done before the message, unless it begins with that: `"validate: …"`.
     #[must_use]
     pub fn while_doing(mut self, context: &str) -> Self {
-        self.message = format!("{context}: {}", self.message);
+        if !self.message.strip_prefix(context).is_some_and(|rest| rest.starts_with([' ', ':'])) {
+            self.message = format!("{context}: {}", self.message);
+        }
         self
     }
 }
@@ -139,5 +141,7 @@ mod tests {
     fn context_stands_before_the_message_and_the_code_behind_it() {
         let failure = Failure::new(Code::NO_STREAM, "it is gone").while_doing("open");
         assert_eq!(failure.to_string(), "open: it is gone [no-stream]");
+        let twice = Failure::new(Code::UPSTREAM_FAILED, "discover failed: no host").while_doing("discover");
+        assert_eq!(twice.message, "discover failed: no host");
     }
 }

@@ -2,12 +2,14 @@
 //! in the one that the shim asks for.
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::descriptor;
 use super::state::{State, stream_message, stream_text};
 use crate::capture::protocol::{BoundStream, StoredState};
 use crate::failure::{Code, Failure};
-use crate::json::members::Members;
+use crate::json::members::{Members, member};
+use crate::json::packed::Packed;
 use crate::shim::read::StateFormat;
 
 /// A stored part of a stream.
@@ -112,9 +114,20 @@ impl Part<'_> {
     /// The part as it stands in a STREAM or GLOBAL message.
     fn text(&self) -> String {
         match &self.state.stream {
+            Some(stream) if self.has_odd_namespace(stream.descriptor.get()) => {
+                stream_text(&descriptor::of(self.bound).to_string(), stream.value.map(RawValue::get))
+            }
             Some(stream) => stream.text(),
             None => stream_text(&descriptor::of(self.bound).to_string(), Some(self.value())),
         }
+    }
+
+    /// Whether the descriptor has an empty namespace that the catalog lacks. Sources on airbyte-cdk (7.39.1)
+    /// look the state up by the namespace of the catalog, ignore one that differs, and read everything again.
+    fn has_odd_namespace(&self, descriptor: &str) -> bool {
+        let catalogs = self.bound.source_stream.as_ref().map(Packed::tree);
+        member(descriptor, "namespace").is_some_and(|namespace| namespace.value == "\"\"")
+            && catalogs.is_some_and(|stream| stream["namespace"] != "")
     }
 
     /// The state alone.
@@ -131,4 +144,30 @@ fn unreadable(which: &str) -> Failure {
             "the state {which} that Flow keeps cannot be read; if it was edited by hand, repair it, else backfill the bindings"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_namespace_comes_back_only_where_the_catalog_has_it() {
+        let part = r#"{"type":"STREAM","stream":{"stream_descriptor":{"name":"a","namespace":""},"stream_state":{"c":1}}}"#;
+        let part = RawValue::from_string(part.to_owned()).expect("JSON");
+        let state = StoredState { shared: None, streams: vec![Some(&part)], fresh: vec![false] };
+        let descriptor = |catalog: Option<Value>| {
+            let source_stream = catalog.as_ref().map(Packed::from);
+            let streams = [BoundStream { source_stream, ..BoundStream::bare(None, "a") }];
+            let file = join(&state, &streams, StateFormat::Auto).expect("readable").expect("a state");
+            let file: Value = serde_json::from_slice(&file).expect("JSON");
+            assert_eq!(file[0]["stream"]["stream_state"], json!({"c": 1}));
+            file[0]["stream"]["stream_descriptor"].clone()
+        };
+        assert_eq!(descriptor(Some(json!({"name": "a"}))), json!({"name": "a"}));
+        let empty = json!({"name": "a", "namespace": ""});
+        assert_eq!(descriptor(Some(empty.clone())), empty);
+        assert_eq!(descriptor(None), empty, "as the source wrote it, where nothing says more");
+    }
 }

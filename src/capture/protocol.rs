@@ -344,6 +344,12 @@ pub trait UpstreamProtocol {
         false
     }
 
+    /// What of a shared part is not kept apart by stream, as a clause that says why streams are read together.
+    fn what_is_shared(&self, shared: &RawValue) -> String {
+        let _ = shared;
+        "upstream keeps one state for all of its streams".to_owned()
+    }
+
     /// Whether upstream, given this state, reads streams whole where it is asked to. Where it does
     /// not, a row that did not come is not a row that is gone.
     fn reads_whole(&self, state: &StoredState<'_>) -> bool;

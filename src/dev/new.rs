@@ -74,8 +74,10 @@ pub fn new(options: NewOptions) -> Result<(), Failure> {
         std::fs::write(&file, text).map_err(|error| failed(&file, &error))?;
     }
     let pin = if package.contains("==") { "" } else { "pin the version in requirements.txt, " };
+    let place = folder.canonicalize().unwrap_or_else(|_| folder.clone());
     tracing::info!(
-        "{shown} is made; {pin}run `flow-shim install {shown}`, then `flow-shim raw spec --source {shown}/test.flow.yaml`"
+        "made {}; {pin}run `flow-shim install {shown}`, then `flow-shim raw spec --source {shown}/test.flow.yaml`",
+        place.display()
     );
     Ok(())
 }

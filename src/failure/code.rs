@@ -140,6 +140,8 @@ codes! {
         STATE_UNREADABLE = "state-unreadable";
         /// A state is of a connector that we do not know.
         STATE_FOREIGN = "state-foreign";
+        /// Records come under a name that no binding reads, and the position of a bound stream moves.
+        STREAM_RENAMED = "stream-renamed";
         /// One state for all streams, where several readers would each need their own.
         STATE_SHARED = "state-shared";
         /// The flow.yaml, or a file that it names, is wrong.

@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+/// A value of more bytes than this is not looked at as one that may be blank.
+const BLANK_BYTES: usize = 4096;
+
 /// One member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<'a> {
@@ -69,6 +72,20 @@ pub fn member<'a>(text: &'a str, name: &str) -> Option<Member<'a>> {
 /// Whether a value is null, or an object without members.
 pub fn is_empty(value: &str) -> bool {
     value == "null" || value.starts_with('{') && Members::new(value).next().is_none()
+}
+
+/// Whether a value has nothing in it at any depth: null, or an object or list of such values alone.
+pub fn is_blank(value: &str) -> bool {
+    fn blank(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::Null => true,
+            serde_json::Value::Array(items) => items.iter().all(blank),
+            serde_json::Value::Object(members) => members.values().all(blank),
+            _ => false,
+        }
+    }
+    // Most values have something in them, which is seen without a tree.
+    is_empty(value) || value.len() < BLANK_BYTES && serde_json::from_str(value).is_ok_and(|tree| blank(&tree))
 }
 
 /// The text of a string, which is given without its quotes; `None` where it is none.

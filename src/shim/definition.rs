@@ -153,7 +153,7 @@ pub enum StateFileAcks {
 /// The flag with which a tap takes its catalog.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum CatalogFlag {
-    /// `--catalog`, unless the tap's `--help` knows only `--properties`.
+    /// By each of `--catalog` and `--properties` that the tap's `--help` has; by none where it has neither.
     #[default]
     #[serde(rename = "auto")]
     Auto,
@@ -163,4 +163,7 @@ pub enum CatalogFlag {
     /// `--properties`, the older spelling.
     #[serde(rename = "--properties")]
     Properties,
+    /// The tap takes no catalog: it is read with `--config` and, where its `--help` has that, `--state`.
+    #[serde(rename = "none")]
+    None,
 }

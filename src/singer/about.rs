@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::capture::config::secrets::tells_secret;
-use crate::capture::processes::supervisor::{Operation, Progress, Upstream};
+use crate::capture::processes::supervisor::{Ended, Operation, Progress, Upstream};
 use crate::capture::protocol::{Invocation, UpstreamSpec};
 use crate::failure::Failure;
 use crate::json::packed::Packed;
@@ -21,6 +21,9 @@ const BUILT_IN: &[&str] = &[
     "emit_activate_version_messages",
     "use_singer_decimal",
 ];
+
+/// How many braces of an output are looked at for the one that the answer begins with.
+const TRIES: usize = 200;
 
 pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
     let invocation =
@@ -40,23 +43,30 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
             config_schema: Some(Packed::from(&schema(settings))),
             ..UpstreamSpec::default()
         }),
-        // argparse's own code for an unknown or missing flag: a tap without `--about`.
-        None if ended.status.code() == Some(2) => Ok(UpstreamSpec::default()),
-        None if ended.status.success() => {
-            tracing::warn!("the tap tells no settings; give `config.schema` in shim.yaml for a config form");
+        None if ended.status.success() || refuses(&ended) => {
+            tracing::warn!(
+                "the tap says nothing of its settings (`--about`), so its config form is empty; set `config.schema` in \
+                 shim.yaml to the JSON schema of its config"
+            );
             Ok(UpstreamSpec::default())
         }
         None => {
             let mut failure = ended.failure("--about");
-            failure.message.push_str("; if the tap knows no --about, give `config.schema` in shim.yaml");
+            // A traceback or a signal has another reason than a flag that the tap does not know.
+            if ended.stderr.text().to_ascii_lowercase().contains("usage:") {
+                failure
+                    .message
+                    .push_str("; if the tap does not know --about, set `config.schema` in shim.yaml");
+            }
             Err(failure)
         }
     }
 }
 
-/// What a tap told of itself, behind whatever it printed first; `None` where it told nothing.
-fn read(output: &str) -> Option<Value> {
-    serde_json::from_str(&output[output.find('{')?..]).ok()
+/// Whether the tap's parser does not know `--about`: argparse and click exit with 2. So does a Python that
+/// does not find its script.
+fn refuses(ended: &Ended) -> bool {
+    ended.status.code() == Some(2) && !ended.stderr.text().contains("can't open file")
 }
 
 /// Whether a JSON document over many lines may end with this one: a closing brace at its end, and no indent.
@@ -65,9 +75,17 @@ pub(super) fn may_end(line: &[u8]) -> bool {
     line.trim_ascii_end().ends_with(b"}") && !line.starts_with(b" ") && !line.starts_with(b"\t")
 }
 
-/// Whether this is what a tap tells of itself.
+/// What a tap said of itself, among whatever else it printed, braces included; `None` where it said nothing.
+fn read(output: &str) -> Option<Value> {
+    output.match_indices('{').take(TRIES).find_map(|(at, _)| {
+        let value = serde_json::Deserializer::from_str(&output[at..]).into_iter::<Value>().next()?.ok()?;
+        (value["settings"].is_object() || value["capabilities"].is_array()).then_some(value)
+    })
+}
+
+/// Whether this is what a tap says of itself.
 pub(super) fn is_about(output: &str) -> bool {
-    read(output).is_some_and(|about| about["settings"].is_object() || about["capabilities"].is_array())
+    read(output).is_some()
 }
 
 /// The settings as a config schema that a form can draw.
@@ -122,6 +140,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_answer_is_found_among_other_braces() {
+        for output in ["{\"settings\": {}}", "loaded {csv, json}\n{\"a\": {}}\n{\"settings\": {}}\nbye {}\n"]
+        {
+            assert!(is_about(output), "{output}");
+        }
+        assert!(!is_about("loaded {csv, json}\n{\"a\": 1}"));
+    }
 
     #[test]
     fn settings_become_a_form() {

@@ -3,22 +3,17 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::about;
+use super::answer::Answer;
 use super::entry::{Entry, FULL_TABLE, INCREMENTAL, key_columns};
-use crate::capture::processes::supervisor::{Operation, Progress, Upstream};
+use crate::capture::processes::supervisor::{Ended, Operation, Upstream};
 use crate::capture::protocol::{Argument, BoundStream, DiscoveredStream, Invocation, PrivateFile, StreamId};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
-use crate::log::{self, Level};
 
-/// How many lines of a sync are looked at for schemas, where a tap answers a discovery with one.
-const SYNC_LINES: usize = 10_000;
-/// How often a catalog is read to see whether it is whole, before the tap has ended its output.
-const TRIES: usize = 16;
+/// The flag that asks for the catalog.
+const DISCOVER: &str = "--discover";
 
 /// Runs discoveries, and keeps that of a check: a validation asks twice for the same.
 #[derive(Debug, Default)]
@@ -28,8 +23,14 @@ pub(super) struct Discovery {
 
 impl Discovery {
     /// Whether the tap can discover; what it finds is for the next [`run`](Self::run).
-    pub(super) async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure> {
-        let streams = discover(upstream, config).await?;
+    /// `knows`: the tap may know `--discover`.
+    pub(super) async fn check(
+        &self,
+        upstream: &Upstream,
+        config: &Value,
+        knows: bool,
+    ) -> Result<(), Failure> {
+        let streams = discover(upstream, config, knows).await?;
         *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some((config.clone(), streams));
         Ok(())
     }
@@ -38,8 +39,9 @@ impl Discovery {
         &self,
         upstream: &Upstream,
         config: &Value,
+        knows: bool,
     ) -> Result<Vec<DiscoveredStream>, Failure> {
-        discover(upstream, config).await
+        discover(upstream, config, knows).await
     }
 
     /// What the last check with this config found; handed out once.
@@ -49,116 +51,68 @@ impl Discovery {
     }
 }
 
-async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
+/// Asks with `--discover`, and a tap that refuses that flag as one is asked that ignores it: by what a run
+/// without catalog prints. `knows`: the tap may know the flag.
+async fn discover(
+    upstream: &Upstream,
+    config: &Value,
+    knows: bool,
+) -> Result<Vec<DiscoveredStream>, Failure> {
+    if knows {
+        let (answer, ended) = ask(upstream, config, Some(DISCOVER)).await?;
+        if ended.is_answer_good(answer.is_whole()) {
+            ended.warn_of_errors(None);
+            return answer.entries().map(|entries| streams(entries.into_iter())).ok_or_else(|| {
+                let program = &ended.program;
+                Failure::new(
+                    Code::NOT_SINGER,
+                    format!("{program} printed no catalog when asked to --discover; is it a Singer tap?"),
+                )
+            });
+        }
+        if !refuses(&ended) {
+            let failure = ended.failure("discover");
+            return Err(if answer.is_whole() { failure.although_answered() } else { failure });
+        }
+        tracing::info!("the tap refuses --discover; it is run without a catalog, for its SCHEMA messages");
+    }
+    let (answer, ended) = ask(upstream, config, None).await?;
+    if !ended.status.success() && !ended.cut_short {
+        return Err(ended.failure("a sync without catalog, in place of a discovery,"));
+    }
+    let entries = answer.entries().filter(|entries| !entries.is_empty());
+    entries.map(|entries| streams(entries.into_iter())).ok_or_else(|| {
+        let program = &ended.program;
+        Failure::new(
+            Code::NOT_SINGER,
+            format!("{program} knows no --discover, and printed no SCHEMA when run without a catalog; is it a Singer tap?"),
+        )
+    })
+}
+
+async fn ask(
+    upstream: &Upstream,
+    config: &Value,
+    flag: Option<&'static str>,
+) -> Result<(Answer, Ended), Failure> {
+    let config_file = ["--config".into(), Argument::File(PrivateFile::CONFIG)];
     let invocation = Invocation {
-        arguments: vec!["--config".into(), Argument::File(PrivateFile::CONFIG), "--discover".into()],
+        arguments: config_file.into_iter().chain(flag.map(Argument::from)).collect(),
         files: vec![PrivateFile::config(config)],
         ..Invocation::default()
     };
     let mut answer = Answer::default();
     let ended = upstream.run(Operation::Discover, &invocation, |line| answer.line(line)).await?;
-    if !ended.is_answer_good(answer.is_whole) {
-        let failure = ended.failure("discover");
-        return Err(if answer.is_whole { failure.although_answered() } else { failure });
-    }
-    ended.warn_of_errors(None);
-    answer.streams().ok_or_else(|| {
-        let program = &ended.program;
-        Failure::new(
-            Code::NOT_SINGER,
-            format!("{program} printed no catalog when asked to --discover; is it a Singer tap?"),
-        )
-    })
+    Ok((answer, ended))
 }
 
-/// What a tap prints when asked to discover: a catalog over many lines, or, where it does not know
-/// the flag, a whole sync (tap-fixerio; singer-protocol.md, 1.1).
-#[derive(Default)]
-struct Answer {
-    text: Vec<u8>,
-    schemas: Vec<Value>,
-    /// The streams of those.
-    names: HashSet<Value>,
-    is_sync: bool,
-    /// Whether `text` is a whole catalog.
-    is_whole: bool,
-    lines: usize,
-    /// How often it was tried to read the catalog before its end.
-    tries: usize,
-}
-
-impl Answer {
-    fn line(&mut self, line: &[u8]) -> Progress {
-        if self.text.is_empty() && !self.is_sync {
-            if line.trim_ascii().is_empty() {
-                return Progress::Unanswered;
-            }
-            self.is_sync = serde_json::from_slice::<Message>(line).is_ok();
-            if !self.is_sync && !line.trim_ascii_start().starts_with(b"{") {
-                log::upstream(Level::Warn, String::from_utf8_lossy(line).trim_end(), Map::new());
-                return Progress::Unanswered;
-            }
-        }
-        if self.is_whole {
-            log::upstream(Level::Info, String::from_utf8_lossy(line).trim_end(), Map::new());
-            return Progress::Answered;
-        }
-        if !self.is_sync {
-            self.text.extend_from_slice(line);
-            self.text.push(b'\n');
-            self.is_whole =
-                self.may_be_whole(line) && serde_json::from_slice::<Catalog<'_>>(&self.text).is_ok();
-            return if self.is_whole { Progress::Answered } else { Progress::Unanswered };
-        }
-        self.lines += 1;
-        if let Ok(message) = serde_json::from_slice::<Value>(line)
-            && message["type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("SCHEMA"))
-            && self.names.insert(message["stream"].clone())
-        {
-            self.schemas.push(message);
-        }
-        if self.lines >= SYNC_LINES { Progress::Enough } else { Progress::Unanswered }
-    }
-
-    /// Whether the catalog may end with this line. A reading takes time in proportion to its size, so
-    /// there are few.
-    fn may_be_whole(&mut self, line: &[u8]) -> bool {
-        let may = about::may_end(line) && self.tries < TRIES;
-        self.tries += usize::from(may);
-        may
-    }
-
-    /// The streams; `None` where the tap printed no catalog.
-    fn streams(self) -> Option<Vec<DiscoveredStream>> {
-        if self.is_sync {
-            tracing::warn!(
-                "the tap knows no discovery and ran a sync instead; its streams are those that it printed"
-            );
-            let entry = |schema: Value| {
-                json!({
-                    "tap_stream_id": schema["stream"], "stream": schema["stream"], "schema": schema["schema"],
-                    "key_properties": schema["key_properties"],
-                })
-            };
-            return Some(streams(self.schemas.into_iter().map(entry)));
-        }
-        let catalog: Catalog<'_> = serde_json::from_slice(&self.text).ok()?;
-        // Each was read once already.
-        Some(streams(catalog.streams.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok())))
-    }
-}
-
-/// What tells a message from the first line of a catalog.
-#[derive(Deserialize)]
-struct Message {
-    #[serde(rename = "type")]
-    _kind: String,
-}
-
-#[derive(Deserialize)]
-struct Catalog<'a> {
-    #[serde(borrow)]
-    streams: Vec<&'a RawValue>,
+/// Whether the tap's parser does not know `--discover`: argparse and click exit with 2 and name the flag.
+fn refuses(ended: &Ended) -> bool {
+    let said = ended.stderr.text();
+    let words = ["unrecognized arguments", "o such option", "nrecognized option", "nknown option"];
+    ended.status.code() == Some(2)
+        && said.contains(DISCOVER)
+        && words.iter().any(|words| said.contains(words))
 }
 
 /// The streams of a catalog, in its order. A stream that is listed twice would be read twice, so the
@@ -232,40 +186,6 @@ pub(super) fn kept(stream: &BoundStream) -> Option<DiscoveredStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn answered(text: &str) -> Option<Vec<DiscoveredStream>> {
-        let mut answer = Answer::default();
-        for line in text.lines() {
-            if answer.line(line.as_bytes()) == Progress::Enough {
-                break;
-            }
-        }
-        answer.streams()
-    }
-
-    #[test]
-    fn a_catalog_over_many_lines_behind_a_banner_is_read() {
-        assert_eq!(
-            answered("Welcome!\n\n{\n \"streams\": [\n {\"tap_stream_id\": \"a\"}\n ]\n}\n").map(|e| e.len()),
-            Some(1)
-        );
-        assert!(answered("").is_none());
-        assert!(answered("{\"other\": 1}").is_none());
-    }
-
-    #[test]
-    fn a_sync_in_place_of_a_catalog_gives_its_schemas() {
-        let text = "{\"type\":\"SCHEMA\",\"stream\":\"rates\",\"schema\":{\"properties\":{\"date\":{\"type\":\"string\"}}},\"key_properties\":[\"date\"]}\n{\"type\":\"RECORD\",\"stream\":\"rates\",\"record\":{}}\n";
-        let found = answered(text).expect("streams");
-        assert_eq!(found[0].id.name, "rates");
-        assert_eq!(found[0].key, [vec!["date".to_owned()]]);
-    }
-
-    #[test]
-    fn a_type_counts_in_any_case() {
-        let found = answered("{\"type\":\"Schema\",\"stream\":\"rates\",\"schema\":{}}\n").expect("streams");
-        assert_eq!(found.len(), 1);
-    }
 
     #[test]
     fn a_stream_counts_once() {

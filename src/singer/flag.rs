@@ -1,8 +1,14 @@
-//! The flag with which a tap takes its catalog: `--catalog`, or `--properties` where a tap knows only
-//! that older spelling. SDK taps refuse the older one (singer-protocol.md, 1.1), so it is not tried
-//! blindly: the tap's own `--help` decides.
+//! Which flags a tap takes, as its own `--help` says.
+//!
+//! A tap takes its catalog with `--catalog`, with the older `--properties`, or not at all. The parser of
+//! singer-python takes both, and some taps that use it read only the older one (tap-hubspot,
+//! pipelinewise-tap-s3-csv, tap-minio-csv), so a tap that knows both gets both. SDK taps refuse the older
+//! one (singer-protocol.md, 1.1), so nothing is tried blindly.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
 
 use crate::capture::processes::supervisor::{Operation, Progress, Upstream};
 use crate::capture::protocol::Invocation;
@@ -12,36 +18,92 @@ use crate::shim::definition::CatalogFlag;
 const CATALOG: &str = "--catalog";
 const PROPERTIES: &str = "--properties";
 
-/// The flag, as the shim sets it or as the tap's help tells.
+const STATE: &str = "--state";
+const DISCOVER: &str = "--discover";
+
+/// The flags that a tap knows beside `--config`, as far as they matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Flags(BTreeSet<String>);
+
+impl Flags {
+    fn of(flags: &[&str]) -> Self {
+        Self(flags.iter().map(|&flag| flag.to_owned()).collect())
+    }
+
+    /// Those of an SDK tap, and of any tap whose help says nothing.
+    fn common() -> Self {
+        Self::of(&[CATALOG, STATE, DISCOVER])
+    }
+
+    fn read(help: &str) -> Self {
+        let known = [CATALOG, PROPERTIES, STATE, DISCOVER].into_iter().filter(|flag| help.contains(flag));
+        if help.contains("--config") {
+            return Self::of(&known.collect::<Vec<_>>());
+        }
+        // A help that is cut short may name the older flag alone; else it says nothing.
+        if help.contains(PROPERTIES) && !help.contains(CATALOG) {
+            return Self::of(&[PROPERTIES, STATE, DISCOVER]);
+        }
+        Self::common()
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.0.contains(flag)
+    }
+}
+
+/// How a tap is called, as the shim sets it or as the tap's help says.
 #[derive(Debug)]
 pub(super) struct Flag {
     setting: CatalogFlag,
-    told: OnceLock<&'static str>,
+    known: OnceLock<Flags>,
 }
 
 impl Flag {
     pub(super) fn new(setting: CatalogFlag) -> Self {
-        Self { setting, told: OnceLock::new() }
+        Self { setting, known: OnceLock::new() }
     }
 
-    /// The flag; `--catalog` as long as the tap was not asked.
-    pub(super) fn get(&self) -> &'static str {
+    /// The flags that get the catalog; none where the tap takes no catalog. `--catalog` as long as the tap
+    /// was not asked.
+    pub(super) fn catalog(&self) -> Vec<&'static str> {
         match self.setting {
-            CatalogFlag::Catalog => CATALOG,
-            CatalogFlag::Properties => PROPERTIES,
-            CatalogFlag::Auto => self.told.get().copied().unwrap_or(CATALOG),
+            CatalogFlag::Catalog => vec![CATALOG],
+            CatalogFlag::Properties => vec![PROPERTIES],
+            CatalogFlag::None => Vec::new(),
+            CatalogFlag::Auto => [CATALOG, PROPERTIES].into_iter().filter(|flag| self.has(flag)).collect(),
         }
     }
 
-    /// A tap that answers `--about` is an SDK tap, which knows `--catalog` and nothing else.
-    pub(super) fn answered_about(&self) {
-        // Told twice it says the same.
-        let _ = self.told.set(CATALOG);
+    /// Whether the tap takes a state.
+    pub(super) fn takes_state(&self) -> bool {
+        self.has(STATE)
     }
 
-    /// Asks the tap, once and only where nothing has decided yet.
+    /// Whether the tap may know `--discover`: its help has it, or was not read.
+    pub(super) fn discovers(&self) -> bool {
+        self.has(DISCOVER)
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.known.get().map_or_else(|| Flags::common().has(flag), |flags| flags.has(flag))
+    }
+
+    /// A tap that answers `--about` is an SDK tap, which knows `--catalog` and not the older spelling.
+    pub(super) fn answered_about(&self) {
+        self.set(Flags::common());
+    }
+
+    /// What an earlier session learned of the tap.
+    pub(super) fn set(&self, flags: Flags) {
+        // The first answer stays; a second one is of the same tap.
+        let _ = self.known.set(flags);
+    }
+
+    /// Asks the tap, once and only where it matters.
     pub(super) async fn ask(&self, upstream: &Upstream) -> Result<(), Failure> {
-        if self.setting != CatalogFlag::Auto || self.told.get().is_some() {
+        let settled = matches!(self.setting, CatalogFlag::Catalog | CatalogFlag::Properties);
+        if settled || self.known.get().is_some() {
             return Ok(());
         }
         let invocation = Invocation { arguments: vec!["--help".into()], ..Invocation::default() };
@@ -49,36 +111,49 @@ impl Flag {
         upstream
             .run(Operation::Spec, &invocation, |line| {
                 help.push_str(&String::from_utf8_lossy(line));
+                help.push('\n');
                 Progress::Unanswered
             })
             .await?;
-        let flag = if only_properties(&help) { PROPERTIES } else { CATALOG };
-        tracing::debug!("the tap takes its catalog with {flag}");
-        let _ = self.told.set(flag);
+        self.set(Flags::read(&help));
+        tracing::debug!(flags = ?self.catalog(), "how the tap takes its catalog");
         Ok(())
     }
-}
-
-fn only_properties(help: &str) -> bool {
-    help.contains(PROPERTIES) && !help.contains(CATALOG)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_setting_counts_before_what_the_tap_tells() {
-        let flag = Flag::new(CatalogFlag::Properties);
-        flag.answered_about();
-        assert_eq!(flag.get(), PROPERTIES);
-        assert_eq!(Flag::new(CatalogFlag::Auto).get(), CATALOG);
+    fn asked(setting: CatalogFlag, help: &str) -> Vec<&'static str> {
+        let flag = Flag::new(setting);
+        flag.set(Flags::read(help));
+        flag.catalog()
     }
 
     #[test]
-    fn the_older_spelling_is_taken_only_where_the_newer_is_unknown() {
-        assert!(only_properties("usage: tap [-c CONFIG] [-p PROPERTIES]\n  -p, --properties PROPERTIES"));
-        assert!(!only_properties("  -p, --properties PROPERTIES\n  --catalog CATALOG"));
-        assert!(!only_properties("no help"));
+    fn the_setting_counts_before_what_the_tap_says() {
+        let help = "usage: tap -c CONFIG\n  --config CONFIG\n  --catalog CATALOG";
+        assert_eq!(asked(CatalogFlag::Properties, help), [PROPERTIES]);
+        assert!(asked(CatalogFlag::None, help).is_empty());
+        assert_eq!(Flag::new(CatalogFlag::Auto).catalog(), [CATALOG]);
+    }
+
+    #[test]
+    fn a_tap_gets_its_catalog_by_every_flag_that_it_knows() {
+        let auto = |help: &str| asked(CatalogFlag::Auto, help);
+        let singer_python = "usage: tap -c CONFIG\n  -c, --config CONFIG\n  -s, --state STATE\n  -p, --properties PROPERTIES\n  --catalog CATALOG\n  -d, --discover";
+        assert_eq!(auto(singer_python), [CATALOG, PROPERTIES]);
+        assert_eq!(auto("  --config CONFIG\n  -p, --properties PROPERTIES"), [PROPERTIES]);
+        assert_eq!(auto("usage: tap [-c CONFIG] [-p PROPERTIES] [--properties P]"), [PROPERTIES]);
+        assert_eq!(auto("no help"), [CATALOG]);
+        assert!(auto("usage: tap [-h] --config CONFIG [--state STATE]").is_empty());
+    }
+
+    #[test]
+    fn a_tap_without_discovery_or_state_is_told_by_its_help() {
+        let flags = Flags::read("usage: tap [-h] --config CONFIG");
+        assert_eq!(flags, Flags::of(&[]));
+        assert_eq!(Flags::read("Traceback"), Flags::common());
     }
 }

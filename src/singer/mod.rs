@@ -1,14 +1,16 @@
 //! All that knows Singer: how a tap is called, and what it prints.
 //!
-//! `message` reads lines, `stderr` log lines; `about`, `catalog` and `flag` read what a tap tells of
+//! `message` reads lines, `stderr` log lines; `about`, `answer`, `catalog` and `flag` read what a tap says of
 //! itself, `entry` what each family writes into a catalog; `resource`, `selection` and `state` turn the
-//! engine's words into Singer's and back; `refresh` tells what a bookmark says of a full refresh; `routes`
+//! engine's words into Singer's and back, `foreign` finds positions under names of no bound stream; `refresh` tells what a bookmark says of a full refresh; `routes`
 //! finds the names under which a tap prints its streams; `log_based` knows the taps that free a log.
 
 mod about;
+mod answer;
 mod catalog;
 mod entry;
 mod flag;
+mod foreign;
 mod log_based;
 mod message;
 mod refresh;
@@ -31,6 +33,9 @@ use crate::capture::protocol::{
 use crate::failure::Failure;
 use crate::log::Level;
 use crate::shim::definition::{SingerSection, StateFileAcks};
+
+/// The name of the catalog among the private files of a read.
+const CATALOG_FILE: &str = "catalog.json";
 
 /// A Singer tap.
 #[derive(Debug)]
@@ -88,7 +93,7 @@ impl UpstreamProtocol for Singer {
 
     /// Singer has no check; a tap that can discover can connect.
     async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure> {
-        self.discovery.check(upstream, config).await
+        self.discovery.check(upstream, config, self.flag.discovers()).await
     }
 
     fn check_discovers(&self) -> bool {
@@ -100,7 +105,7 @@ impl UpstreamProtocol for Singer {
             return Ok(streams);
         }
         self.flag.ask(upstream).await?;
-        self.discovery.run(upstream, config).await
+        self.discovery.run(upstream, config, self.flag.discovers()).await
     }
 
     fn resource(&self, resource_config: &Value) -> Result<Resource, String> {
@@ -130,20 +135,24 @@ impl UpstreamProtocol for Singer {
         };
         let discovered = discovered.unwrap_or(&kept);
         let catalog = selection::catalog(streams, discovered)?;
-        let mut arguments = vec![
-            "--config".into(),
-            Argument::File(PrivateFile::CONFIG),
-            self.flag.get().into(),
-            Argument::File("catalog.json"),
-        ];
-        let mut files = vec![PrivateFile::config(config), PrivateFile::json("catalog.json", &catalog)];
+        let mut arguments = vec!["--config".into(), Argument::File(PrivateFile::CONFIG)];
+        let mut files = vec![PrivateFile::config(config)];
+        let flags = self.flag.catalog();
+        for flag in &flags {
+            arguments.extend([(*flag).into(), Argument::File(CATALOG_FILE)]);
+        }
+        if !flags.is_empty() {
+            files.push(PrivateFile::json(CATALOG_FILE, &catalog));
+        }
         log_based::warn(config, streams, discovered);
         let rewritten = match self.state_file_acks {
             StateFileAcks::On => true,
             StateFileAcks::Off => false,
             StateFileAcks::Auto => log_based::rereads_state(streams, discovered),
         };
-        if let Some(content) = state::begin(state, streams).or_else(|| rewritten.then(|| b"{}".to_vec())) {
+        let offered: Vec<&str> = discovered.iter().map(|found| found.id.name.as_str()).collect();
+        let begins = state::begin(state, streams, &offered).or_else(|| rewritten.then(|| b"{}".to_vec()));
+        if let Some(content) = begins.filter(|_| self.flag.takes_state()) {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(PrivateFile { name: "state.json", content });
         }
@@ -178,6 +187,10 @@ impl UpstreamProtocol for Singer {
 
     fn shares_nothing(&self, shared: &RawValue) -> bool {
         state::shares_nothing(shared)
+    }
+
+    fn what_is_shared(&self, shared: &RawValue) -> String {
+        state::what_is_shared(shared)
     }
 
     fn reads_whole(&self, state: &StoredState<'_>) -> bool {

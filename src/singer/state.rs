@@ -10,21 +10,22 @@ use std::collections::HashMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::foreign;
 use crate::capture::event::LineError;
 use crate::capture::protocol::{BoundStream, StateUpdate, StoredState, TakenOver, Unnamed};
 use crate::failure::{Code, Failure};
-use crate::json::members::{Member, Members, is_empty, member};
+use crate::json::members::{Member, Members, is_blank, is_empty, member};
 
 /// The row id of the next document, which Estuary's older shim left in a bookmark
 /// (flow-protocol.md, 8.4).
 const ROW_COUNTER: &str = "estuary.dev/rowCounter";
 
 /// The member with a bookmark for each stream.
-const BOOKMARKS: &str = "bookmarks";
+pub(super) const BOOKMARKS: &str = "bookmarks";
 /// The member that names the stream which the tap was reading.
 const CURRENTLY_SYNCING: &str = "currently_syncing";
-/// The member with the table version of each stream.
-const VERSIONS: &str = "activate_versions";
+/// The members with the table version of each stream: taps' own, and that of singer-python since 6.8.
+const VERSIONS: [&str; 2] = ["activate_versions", "versions"];
 
 /// The members of an object as text, in their order.
 type Pairs = Vec<(String, String)>;
@@ -81,21 +82,44 @@ fn says_nothing(member: &Member<'_>) -> bool {
 }
 
 /// Whether all that was read is in the bookmarks of the bound streams. A bookmark of another one is
-/// that of a parent, which its children go by.
+/// that of a parent, which its children go by, unless it holds no position: SDK taps leave empty ones.
 pub(super) fn shares_nothing(shared: &RawValue) -> bool {
     let mut bookmarked = false;
     let silent = Members::new(shared.get()).all(|member| {
         bookmarked |= member.name == BOOKMARKS;
-        says_nothing(&member)
+        member.name == CURRENTLY_SYNCING || member.name == BOOKMARKS && is_blank(member.value)
     });
     silent && bookmarked
+}
+
+/// What of a shared part several processes cannot each have.
+pub(super) fn what_is_shared(shared: &RawValue) -> String {
+    let Some(bookmarks) = member(shared.get(), BOOKMARKS) else {
+        return "the tap keeps one flat state for all of its streams".to_owned();
+    };
+    let held = |member: &Member<'_>| !is_blank(member.value);
+    if let Some(foreign) = Members::new(bookmarks.value).find(held) {
+        return format!(
+            "the tap keeps a bookmark of {:?}, which no binding reads and other streams may go by, as children go by \
+             their parent's",
+            foreign.name
+        );
+    }
+    let own = |member: &Member<'_>| !matches!(&*member.name, BOOKMARKS | CURRENTLY_SYNCING);
+    let name = Members::new(shared.get()).find(own).map(|member| member.name.into_owned());
+    format!("the tap keeps {:?} for all of its streams", name.unwrap_or_default())
+}
+
+/// Whether a member of the whole state is neither a bookmark nor holds some.
+pub(super) fn is_of_the_tap(member: &Member<'_>) -> bool {
+    member.name == CURRENTLY_SYNCING || VERSIONS.contains(&&*member.name)
 }
 
 /// Whether an old tap keeps one flat state: a member for each stream at the top, or values of its own, by
 /// which it reads what is new although nothing in its catalog says so (fixture tap-fixerio).
 pub(super) fn is_flat(state: &RawValue) -> bool {
-    let of_the_tap = |member: &Member<'_>| member.name == CURRENTLY_SYNCING || member.name == VERSIONS;
-    member(state.get(), BOOKMARKS).is_none() && !Members::new(state.get()).all(|member| of_the_tap(&member))
+    member(state.get(), BOOKMARKS).is_none()
+        && !Members::new(state.get()).all(|member| is_of_the_tap(&member))
 }
 
 /// The stream that the tap was reading; `None` where the state names none.
@@ -135,7 +159,7 @@ pub(super) fn join(stored: &StoredState<'_>, streams: &[BoundStream]) -> Option<
                 object(&[strangers(member.value), bookmarks.clone()].concat())
             }
             CURRENTLY_SYNCING if !goes_on => "null".to_owned(),
-            VERSIONS => versions(member.value, &bound),
+            name if VERSIONS.contains(&name) => versions(member.value, &bound),
             name if flat && bound.contains_key(name) => continue,
             _ => member.value.to_owned(),
         };
@@ -156,15 +180,44 @@ fn copy_has_not_ended(bookmark: &RawValue) -> bool {
     bookmark.get().contains("\"LOG_BASED\"") && has("lsn") && !has("xmin")
 }
 
-/// The state file that a read begins with: a copy that has not ended begins anew.
-pub(super) fn begin(stored: &StoredState<'_>, streams: &[BoundStream]) -> Option<Vec<u8>> {
+/// The state file that a read begins with: a copy that has not ended begins anew, and a stream that begins
+/// gets nothing that is kept for it under another name. `offered` names all of the tap's streams.
+pub(super) fn begin(stored: &StoredState<'_>, streams: &[BoundStream], offered: &[&str]) -> Option<Vec<u8>> {
     let mut begins = stored.clone();
+    let left = stored.shared.and_then(|shared| left(shared, stored, streams, offered));
+    if let Some(left) = &left {
+        begins.shared = Some(left);
+    }
     let syncing = stored.shared.and_then(syncing);
     let cut_off = streams.iter().position(|stream| syncing.as_deref() == Some(&stream.id.name));
     if let Some(part) = cut_off.and_then(|position| begins.streams.get_mut(position)) {
         *part = part.filter(|part| !copy_has_not_ended(part));
     }
     join(&begins, streams)
+}
+
+/// The shared part where some streams begin and others go on; `None` where it stays as it is.
+fn left(
+    shared: &RawValue,
+    stored: &StoredState<'_>,
+    streams: &[BoundStream],
+    offered: &[&str],
+) -> Option<Box<RawValue>> {
+    let names = || streams.iter().map(|stream| stream.id.name.as_str()).zip(&stored.fresh);
+    let begins: Vec<&str> = names().filter(|(_, fresh)| **fresh).map(|(name, _)| name).collect();
+    if begins.is_empty() {
+        return None;
+    }
+    let going_on = names().filter(|(_, fresh)| !**fresh).map(|(name, _)| name);
+    let others: Vec<&str> =
+        going_on.chain(offered.iter().copied().filter(|name| !begins.contains(name))).collect();
+    let foreign::Left { shared, mut positions } = foreign::without(shared, &begins, &others);
+    // Bound streams have their bookmarks apart; one that is here is from a time before their binding.
+    positions.retain(|name| !streams.iter().any(|stream| stream.id.name == *name));
+    if !positions.is_empty() {
+        foreign::warn(&begins, &positions);
+    }
+    Some(shared)
 }
 
 /// A stream that begins has no version yet; `bound` says which do.
@@ -196,11 +249,11 @@ pub(super) fn take_over(entry: &RawValue) -> Result<Option<TakenOver>, Failure> 
     Ok(Some(TakenOver { row_id, state }))
 }
 
-fn pair(member: &Member<'_>) -> (String, String) {
+pub(super) fn pair(member: &Member<'_>) -> (String, String) {
     (member.raw_name.to_owned(), member.value.to_owned())
 }
 
-fn object(members: &[(String, String)]) -> String {
+pub(super) fn object(members: &[(String, String)]) -> String {
     let members: Vec<String> = members.iter().map(|(name, value)| format!("{name}:{value}")).collect();
     format!("{{{}}}", members.join(","))
 }

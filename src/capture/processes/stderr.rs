@@ -33,47 +33,75 @@ pub type LevelOf = fn(&str) -> Option<(Level, &str)>;
 /// The end of what upstream wrote on stderr.
 #[derive(Debug, Default, Clone)]
 pub struct Tail {
-    entries: VecDeque<(Option<Level>, String)>,
+    entries: VecDeque<Kept>,
+}
+
+/// An entry that is kept.
+#[derive(Debug, Clone)]
+struct Kept {
+    level: Option<Level>,
+    /// Without the prefix that every line of the program has: time, name, level.
+    message: String,
+    /// As it was printed.
+    text: String,
 }
 
 impl Tail {
-    fn push(&mut self, level: Option<Level>, text: String) {
+    fn push(&mut self, kept: Kept) {
         if self.entries.len() == TAIL_ENTRIES {
             self.entries.pop_front();
         }
-        self.entries.push_back((level, text));
+        self.entries.push_back(kept);
     }
 
-    /// The text that most likely says why upstream failed (singer-protocol.md, section 4.10).
+    /// The text that most likely says why upstream failed (singer-protocol.md, section 4.10): the last of
+    /// what was logged as an error and what was raised. An error that was logged before something was raised
+    /// was survived, unless it is a CRITICAL line right before it: those repeat what is being raised, line by
+    /// line (`handle_top_exception` of singer-python), and hold nothing of the code.
     pub fn cause(&self) -> Option<String> {
-        let critical = self.entries.iter().rev().find(|(_, text)| is_critical(text));
-        let error = || {
-            self.entries.iter().rev().find(|(level, text)| *level == Some(Level::Error) && is_telling(text))
+        let last = (0..self.entries.len()).rev().find(|&at| self.entries[at].tells());
+        let Some(last) = last else {
+            let mut lines = self.entries.iter().rev().flat_map(|kept| kept.text.lines().rev());
+            return lines.find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned());
         };
-        if let Some((_, text)) = critical.or_else(error) {
-            return Some(first_line(text));
+        let critical = |at: usize| is_critical(&self.entries[at].text);
+        let end = if !critical(last) && last > 0 && critical(last - 1) { last - 1 } else { last };
+        if critical(end) {
+            let first = (0..=end).rev().take_while(|&at| critical(at)).last().unwrap_or(end);
+            return Some(first_line(&self.entries[first].message));
         }
-        let lines = || self.entries.iter().rev().flat_map(|(_, text)| text.lines().rev());
-        let exception = lines().find(|line| is_exception(line));
-        exception.or_else(|| lines().find(|line| !line.trim().is_empty())).map(|line| line.trim().to_owned())
+        self.entries[last].exception().or_else(|| Some(first_line(&self.entries[last].message)))
     }
 
     /// The first entry that was logged as an error; `None` where there is none.
     pub fn first_error(&self) -> Option<String> {
-        let mut errors = self.entries.iter().filter(|(level, _)| *level == Some(Level::Error));
-        errors.next().map(|(_, text)| first_line(text))
+        let mut errors = self.entries.iter().filter(|kept| kept.level == Some(Level::Error));
+        errors.next().map(|kept| first_line(&kept.message))
     }
 
     /// The last traceback, whole; `None` where there is none.
     pub fn traceback(&self) -> Option<&str> {
-        let mut texts = self.entries.iter().rev().map(|(_, text)| text.as_str());
+        let mut texts = self.entries.iter().rev().map(|kept| kept.text.as_str());
         texts.find(|text| text.lines().any(is_chain))
     }
 
     /// The last entries as one text, for developers.
     pub fn text(&self) -> String {
         let skip = self.entries.len().saturating_sub(10);
-        self.entries.iter().skip(skip).map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
+        self.entries.iter().skip(skip).map(|kept| kept.text.as_str()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Kept {
+    /// Whether it says why a program failed.
+    fn tells(&self) -> bool {
+        let is_error = self.level == Some(Level::Error) && is_telling(&self.text);
+        is_error || is_critical(&self.text) || self.exception().is_some()
+    }
+
+    /// The line of the exception that it ends in; `None` where it has none.
+    fn exception(&self) -> Option<String> {
+        self.text.lines().rev().find(|line| is_exception(line)).map(|line| line.trim().to_owned())
     }
 }
 
@@ -193,7 +221,8 @@ impl Entries {
     fn close(&mut self) {
         if let Some(entry) = self.open.take() {
             log::upstream_learnt(entry.level.unwrap_or(Level::Info), &entry.message, Map::new());
-            self.tail.push(entry.level, entry.text);
+            let Entry { level, message, text, .. } = entry;
+            self.tail.push(Kept { level, message, text });
         }
     }
 }
@@ -223,7 +252,7 @@ mod tests {
         )
         .await;
         assert_eq!(tail.entries.len(), 3);
-        assert!(tail.entries[1].1.ends_with("ValueError: bad port"));
+        assert!(tail.entries[1].text.ends_with("ValueError: bad port"));
     }
 
     #[tokio::test]
@@ -233,7 +262,14 @@ mod tests {
         let text = "Traceback (most recent call last):\n  x\nKeyError: 'port'\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n  y\nConfigError: no port\n";
         assert_eq!(tail_of(text).await.cause().as_deref(), Some("ConfigError: no port"));
         let text = "CRITICAL access denied\nTraceback (most recent call last):\n  x\nValueError: y\n";
-        assert_eq!(tail_of(text).await.cause().as_deref(), Some("CRITICAL access denied"));
+        assert_eq!(tail_of(text).await.cause().as_deref(), Some("access denied"));
+        let text = "ERROR Retrying with fewer arguments\nTraceback (most recent call last):\n  x\nOperationalError: refused\n";
+        assert_eq!(tail_of(text).await.cause().as_deref(), Some("OperationalError: refused"));
+        let text =
+            "Traceback (most recent call last):\n  x\nValueError: survived\nERROR no such table\nINFO bye\n";
+        assert_eq!(tail_of(text).await.cause().as_deref(), Some("no such table"));
+        let text = "CRITICAL survived\nINFO on\nCRITICAL refused\nCRITICAL is it running?\nTraceback (most recent call last):\n  x\nE: y\n";
+        assert_eq!(tail_of(text).await.cause().as_deref(), Some("refused"));
         assert_eq!(tail_of("usage: tap\n").await.cause().as_deref(), Some("usage: tap"));
         assert_eq!(tail_of("").await.cause(), None);
     }
@@ -241,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_without_end_is_bounded() {
         let mut tail = tail_of(&"x".repeat(ENTRY_BYTES * 3)).await;
-        let [(_, text)] = tail.entries.make_contiguous() else {
+        let [Kept { text, .. }] = tail.entries.make_contiguous() else {
             panic!("one entry: {:?}", tail.entries.len())
         };
         assert!(text.len() <= ENTRY_BYTES && text.ends_with("was cut)"), "{}", text.len());

@@ -32,6 +32,8 @@ pub(super) struct Counts {
 struct Count {
     since_state: u64,
     total: Moved,
+    /// Whether upstream described the stream in this read.
+    described: bool,
     /// How often upstream counted otherwise.
     differences: u64,
 }
@@ -40,6 +42,8 @@ struct Count {
 struct Dropped {
     times: u64,
     told: u64,
+    /// Whether records are among the messages.
+    records: bool,
 }
 
 /// How much of a stream has come.
@@ -84,15 +88,20 @@ impl Counts {
     /// A record of a stream that no binding reads came.
     pub(super) fn dropped_record(&mut self, name: &str) {
         self.dropped_since_state += 1;
-        self.dropped(name);
+        self.drop_one(name, true);
     }
 
     /// Another message of such a stream came.
     pub(super) fn dropped(&mut self, name: &str) {
+        self.drop_one(name, false);
+    }
+
+    fn drop_one(&mut self, name: &str, record: bool) {
         if let Some(dropped) = self.dropped.get_mut(name) {
             dropped.times += 1;
+            dropped.records |= record;
         } else if self.dropped.len() < NAMED {
-            self.dropped.insert(name.to_owned(), Dropped { times: 1, told: 0 });
+            self.dropped.insert(name.to_owned(), Dropped { times: 1, told: 0, records: record });
         }
         if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             self.told = Some(Instant::now());
@@ -107,6 +116,21 @@ impl Counts {
             let times = dropped.times;
             tracing::warn!(stream, times, "messages of a stream that no binding reads are left out");
         }
+    }
+
+    /// Upstream described a bound stream: it knows the stream under this name.
+    pub(super) fn described(&mut self, stream: usize) {
+        self.streams[stream].described = true;
+    }
+
+    /// The names whose records were left out while nothing came of this stream, neither a record nor a
+    /// description: they may be its records under another name. Empty where there is no such suspicion.
+    pub(super) fn instead_of(&self, stream: usize) -> Vec<&str> {
+        let Count { total, described, .. } = &self.streams[stream];
+        if total.rows > 0 || *described {
+            return Vec::new();
+        }
+        self.dropped.iter().filter(|(_, dropped)| dropped.records).map(|(name, _)| name.as_str()).collect()
     }
 
     /// A state message came: compares its count with ours, which begins anew.

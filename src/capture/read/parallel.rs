@@ -19,7 +19,7 @@ use crate::capture::protocol::{BoundStream, UpstreamProtocol};
 use crate::capture::requests::Requests;
 use crate::capture::shutdown::unwritten;
 use crate::capture::state::CaptureState;
-use crate::capture::state::sharing::{Form, Sharing};
+use crate::capture::state::sharing::{Form, Sharing, warn_together};
 use crate::capture::stray::stray_request;
 use crate::failure::{Cause, Failure};
 use crate::flow::writer::Writer;
@@ -49,12 +49,18 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
     pub(crate) fn may_read_apart(&self, bound: &[BoundBinding], state: &CaptureState) -> bool {
         let stored = state.stored();
         let apart = |binding: &BoundBinding| self.protocol.may_be_left_out(&binding.resource_config, &stored);
-        self.definition.read.parallelism.get() > 1
-            && bound.len() > 1
-            // What an older connector left is replaced by one process.
-            && !state.has_changed()
-            && stored.shared.is_none_or(|shared| self.protocol.shares_nothing(shared))
-            && bound.iter().all(apart)
+        let asked = self.definition.read.parallelism.get() > 1 && bound.len() > 1;
+        // What an older connector left is replaced by one process.
+        if !asked || state.has_changed() || !bound.iter().all(apart) {
+            return false;
+        }
+        match stored.shared.filter(|shared| !self.protocol.shares_nothing(shared)) {
+            Some(shared) => {
+                warn_together(self.protocol, shared);
+                false
+            }
+            None => true,
+        }
     }
 
     /// Reads each stream in a process of its own. The streams of others are read to their end before the

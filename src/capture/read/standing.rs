@@ -31,7 +31,11 @@ pub(crate) struct Standing {
 impl Standing {
     /// Says how a read begins: streams that have no state yet are read from the start.
     pub(crate) fn begin(state: &CaptureState, streams: usize) -> Self {
-        let new = (0..streams).filter(|&stream| state.upstream(stream).is_none()).collect();
+        let stored = state.stored();
+        // What several streams share may hold the position of one that has no state of its own.
+        let may_go_on = |stream: usize| stored.shared.is_some() && !stored.fresh[stream];
+        let new =
+            (0..streams).filter(|&stream| stored.streams[stream].is_none() && !may_go_on(stream)).collect();
         let mut standing = Self::of(streams, new);
         standing.said = standing.text();
         log::status(&standing.said);

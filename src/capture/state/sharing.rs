@@ -63,6 +63,9 @@ impl Sharing<'_> {
             Sharing::Shard | Sharing::Process(_) if apart => {}
             Sharing::Shard => return Err(shared("shards; join them to one")),
             Sharing::Process(form) => {
+                if let Some(shared) = &update.shared {
+                    warn_together(protocol, shared);
+                }
                 form.send_replace(Form::Shared);
                 return Err(shared(PROCESSES));
             }
@@ -79,6 +82,12 @@ impl Sharing<'_> {
         }
         std::future::pending().await
     }
+}
+
+/// Says why streams are read together although `read.parallelism` asks for more.
+pub(crate) fn warn_together<P: UpstreamProtocol>(protocol: &P, shared: &RawValue) {
+    let why = protocol.what_is_shared(shared);
+    tracing::warn!("`read.parallelism` has no effect here: {why}; all streams are read by one process");
 }
 
 fn shared(among: &str) -> Failure {

@@ -25,7 +25,8 @@ use crate::failure::{Code, Failure};
 pub struct ReplayOptions {
     /// The transcript's folder; looked up here, then in the shim's folder
     pub transcript: PathBuf,
-    /// What a connector is called with: `spec`, `read --config …`, or `--discover --config …`
+    /// What a connector is called with: `read --config …`, or a tap `--config …` with `--discover` or with
+    /// `--catalog …` and `--state …`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<String>,
 }

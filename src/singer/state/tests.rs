@@ -13,9 +13,11 @@ fn only_bookmarks_of_bound_streams_can_be_kept_apart() {
         shares_nothing(&update.shared.expect("a shared part"))
     };
     assert!(nothing(r#"{"bookmarks":{"a":{"x":1}},"currently_syncing":"a"}"#));
+    assert!(nothing(r#"{"bookmarks":{"a":{"x":1},"parent":{},"uncle":{"partitions":[]}}}"#));
     for state in [
         r#"{"bookmarks":{"a":{"x":1},"parent":{"x":1}}}"#,
         r#"{"bookmarks":{"a":1},"activate_versions":{"a":1}}"#,
+        r#"{"bookmarks":{"a":1},"versions":{"a":1}}"#,
         r#"{"a":{"x":1}}"#,
         r#"{"start_date":"2024-01-01"}"#,
     ] {
@@ -70,7 +72,7 @@ fn a_copy_that_was_cut_off_before_its_first_position_begins_anew() {
             streams: vec![None, Some(&part)],
             fresh: vec![false, false],
         };
-        let file = begin(&stored, &streams).expect("a state");
+        let file = begin(&stored, &streams, &[]).expect("a state");
         !String::from_utf8(file).expect("UTF-8").contains("lsn")
     };
     assert!(begins(bookmark, r#","currently_syncing":"users""#));
@@ -149,6 +151,14 @@ fn a_stream_that_begins_gets_nothing_from_before() {
     assert_eq!(
         join(&stored, &streams).map(|text| String::from_utf8(text).expect("UTF-8")).as_deref(),
         Some(r#"{"bookmarks":{"x/y":{"s":1}},"activate_versions":{"orders":2},"currently_syncing":null}"#)
+    );
+}
+
+#[test]
+fn versions_of_singer_python_go_as_those_of_other_taps_do() {
+    assert_eq!(
+        kept(r#"{"bookmarks":{},"versions":{"users":11,"orders":22}}"#, &["users", "orders"], &["users"]),
+        Some(r#"{"bookmarks":{},"versions":{"orders":22}}"#.to_owned())
     );
 }
 

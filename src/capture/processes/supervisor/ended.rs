@@ -99,7 +99,7 @@ impl Ended {
         } else if let Some(cause) = self.stderr.cause() {
             Failure::new(
                 if killed { Code::UPSTREAM_KILLED } else { Code::UPSTREAM_FAILED },
-                format!("{doing} failed: {cause} ({program} {how})"),
+                format!("{doing} failed: {cause} ({program} {how}){}", remedy(&cause)),
             )
         } else {
             Failure::new(
@@ -138,6 +138,15 @@ impl Ended {
             .with("exit", describe_exit(self.status))
             .or_with("upstreamExitCode", self.status.code())
             .or_with("upstreamSignal", self.status.signal())
+    }
+}
+
+/// What to do about a cause whose remedy is known; empty for others.
+fn remedy(cause: &str) -> &'static str {
+    if cause.contains("No module named 'pkg_resources'") {
+        "; add `setuptools<82` to requirements.txt and install again: later versions do not contain pkg_resources"
+    } else {
+        ""
     }
 }
 

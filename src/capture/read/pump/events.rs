@@ -54,11 +54,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 }
             }
             Event::Schema(Schema { stream, schema, key }) => {
-                if let Some(stream) = self.router.find(None, &stream) {
-                    self.key_printed(stream, &key);
-                    if let Some(schema) = self.sourced.printed(stream, schema) {
-                        return Ok(Next::Schema(schema));
-                    }
+                let Some(stream) = self.router.find(None, &stream) else { return Ok(Next::Line) };
+                self.counts.described(stream);
+                self.key_printed(stream, &key);
+                if let Some(schema) = self.sourced.printed(stream, schema) {
+                    return Ok(Next::Schema(schema));
                 }
             }
             Event::File(record) => self.file(&record)?,

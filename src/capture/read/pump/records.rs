@@ -8,9 +8,12 @@ use crate::capture::documents::transform::Transform;
 use crate::capture::event::{Batch, Record, Traits};
 use crate::capture::input::batch::{self, BatchRecord};
 use crate::capture::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::json::envelope::Spot;
-use crate::json::members::Members;
+use crate::json::members::{Members, is_blank};
+
+/// How many names are listed that came in place of a stream's.
+const NAMED: usize = 5;
 
 impl<P: UpstreamProtocol> Pump<'_, P> {
     pub(super) fn record(&mut self, record: &Record<'_>) -> Result<(), Failure> {
@@ -81,6 +84,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             self.counts.dropped(stream);
         }
         self.counts.state(&update, self.streams);
+        self.refuse_renamed(&update)?;
         for (stream, upstream) in &update.streams {
             let Some(upstream) = upstream else { continue };
             if self.state.upstream(*stream).is_some_and(|old| old.get() == upstream.get())
@@ -96,11 +100,29 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         Ok(())
     }
 
+    /// Fails where a stream moves its position, nothing came of it, and records of another name were left
+    /// out: they may be its own, renamed (`__alias__` in the `stream_maps` of Singer's SDK renames SCHEMA and
+    /// RECORD, not STATE). Behind that position nobody would read them again.
+    fn refuse_renamed(&self, update: &StateUpdate) -> Result<(), Failure> {
+        for (stream, upstream) in &update.streams {
+            let Some(upstream) = upstream else { continue };
+            let names = self.counts.instead_of(*stream);
+            if names.is_empty() {
+                continue;
+            }
+            let stands = self.state.upstream(*stream).is_some_and(|old| old.get() == upstream.get());
+            if !stands && !is_blank(upstream.get()) {
+                return Err(renamed(&self.streams[*stream].id.to_string(), &names));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn batch(&mut self, batch: &Batch) -> Result<(), Failure> {
         let stream = self.router.find(None, &batch.stream);
         for file in &batch.files {
             let Some(stream) = stream else {
-                self.counts.dropped(&batch.stream);
+                self.counts.dropped_record(&batch.stream);
                 continue;
             };
             let watch = self.transforms[stream].as_ref().map(Transform::watch);
@@ -114,4 +136,21 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         }
         Ok(())
     }
+}
+
+/// The failure of a stream whose records seem to come under other names.
+fn renamed(stream: &str, names: &[&str]) -> Failure {
+    let listed: Vec<String> = names.iter().take(NAMED).map(|name| format!("{name:?}")).collect();
+    let more = if names.len() > NAMED { " and others" } else { "" };
+    let listed = listed.join(", ");
+    Failure::new(
+        Code::STREAM_RENAMED,
+        format!(
+            "upstream moved the position of stream {stream:?} without printing anything of it, while it printed records \
+             of {listed}{more}, which no binding reads; the position is not committed, because those records would be \
+             lost: if a setting of the connector renames the stream (such as `stream_maps` with `__alias__`), remove it, \
+             else discover again and enable the binding of the stream that prints records"
+        ),
+    )
+    .with("stream", stream)
 }
