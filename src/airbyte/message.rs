@@ -319,11 +319,12 @@ mod tests {
         ] {
             let line = record(inner);
             let quick = format!("{:?}", lines.parse(line.as_bytes()));
-            // Escapes of a whole pair are looked at again when the document is made.
-            let quick = quick.replace("surrogates: true", "surrogates: false");
-            let slow =
-                format!("{:?}", parse(line.as_bytes())).replace("surrogates: true", "surrogates: false");
-            assert_eq!(quick, slow, "{line}");
+            // Escapes of a whole pair are looked at again when the document is made, and only the quick pass
+            // remembers what it read before.
+            let alike = |event: String| {
+                event.replace("surrogates: true", "surrogates: false").replace("novel: true", "novel: false")
+            };
+            assert_eq!(alike(quick), alike(format!("{:?}", parse(line.as_bytes()))), "{line}");
         }
     }
 

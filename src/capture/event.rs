@@ -73,6 +73,8 @@ pub struct Traits {
     pub surrogates: bool,
     /// The parser that read it holds the values that may have to be changed.
     pub watched: bool,
+    /// It may lack members that all records before it had.
+    pub novel: bool,
 }
 
 /// What records look like.

@@ -92,6 +92,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let transforms = transforms(bound);
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
         let state_file = state_file.as_ref();
+        let sourced = Sourced::new(self.definition, bound, |stream| refreshes.may_delete(stream));
         let mut pump = Pump {
             protocol: self.protocol,
             parser: self.parser(&transforms, &plan.routes),
@@ -104,7 +105,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             state_file,
             refreshes,
             counts: Counts::new(streams.len()),
-            sourced: Sourced::new(self.definition, bound),
+            sourced,
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
             seen: Seen::nothing(streams.len()),
             progress: Progress::new(streams.len()),

@@ -167,6 +167,11 @@ impl Refreshes {
         self.streams[stream].mode != Mode::Incremental
     }
 
+    /// Whether rows of this stream may be deleted, by documents that hold their key alone.
+    pub(super) fn may_delete(&self, stream: usize) -> bool {
+        matches!(self.streams[stream].mode, Mode::Snapshot | Mode::Append)
+    }
+
     /// Whether re-reading this stream from its beginning is all that a restart can do, so that a
     /// checkpoint at any place loses and doubles nothing.
     pub(super) fn is_silent(&self, stream: usize) -> bool {

@@ -6,7 +6,7 @@
 //! time; what to do with it is the caller's.
 
 pub(super) mod connector;
-mod docker;
+pub(super) mod docker;
 mod message;
 mod process;
 pub(super) mod rules;

@@ -69,6 +69,8 @@ pub(crate) struct Parts<'line> {
     pub(crate) surrogates: bool,
     /// Whether [`Envelopes::spots`] holds all that is watched in this message.
     pub(crate) watched: bool,
+    /// Whether something stands behind something else in it as it never did before.
+    pub(crate) novel: bool,
 }
 
 /// The text of a part that is a string without escapes.
@@ -261,7 +263,9 @@ impl<'line> Walk<'line, '_> {
         }
         let gap = &text[..text.len() - behind.len()];
         let Envelopes { gaps, last, .. } = &mut *self.envelopes;
-        Some(gaps.learn(before, *last, to, gap, &findings))
+        let (gap, novel) = gaps.learn(before, *last, to, gap, &findings);
+        self.parts.novel |= novel;
+        Some(gap)
     }
 
     /// Takes what counts of a gap and of the scalar behind it. Gives what the next gap follows.

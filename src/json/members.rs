@@ -64,6 +64,37 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// The elements of an array, as text, in their order.
+#[derive(Debug, Clone)]
+pub struct Elements<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Elements<'a> {
+    /// The elements of the array that `text` holds; none where it holds no array.
+    pub fn new(text: &'a str) -> Self {
+        let start = text.len() - text.trim_start().len();
+        let at = if text[start..].starts_with('[') { start + 1 } else { text.len() };
+        Self { text, at }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        while bytes.get(self.at).is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b',') {
+            self.at += 1;
+        }
+        let end = value_end(bytes, self.at)?;
+        let element = self.text.get(self.at..end)?;
+        self.at = end;
+        Some(element)
+    }
+}
+
 /// The member of this name; `None` where the object has none, or `text` holds no object.
 pub fn member<'a>(text: &'a str, name: &str) -> Option<Member<'a>> {
     Members::new(text).find(|member| member.name == name)
@@ -153,6 +184,13 @@ mod tests {
             Members::new(text).map(|m| (m.name.into_owned(), m.value)).collect();
         let expected = [("a", r#"[1, {"b": "}"}]"#), ("_meta", r#"{"x":"\""}"#), ("n", "-1.5e3")];
         assert_eq!(members, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn elements_are_cut_out_exactly() {
+        let elements = |text| Elements::new(text).collect::<Vec<_>>();
+        assert_eq!(elements(r#" [1, "],", {"a":[2]} ,[] ] "#), ["1", r#""],""#, r#"{"a":[2]}"#, "[]"]);
+        assert_eq!(elements("[]").len() + elements("{}").len() + elements("[").len() + elements("").len(), 0);
     }
 
     fn values() -> impl Strategy<Value = Value> {

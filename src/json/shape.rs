@@ -4,17 +4,15 @@
 //! often wrong to be kept. Shapes can be united, as Flow unites the schemas that a connector sends
 //! (flow-protocol.md, 3.3): what they state can only widen.
 
+mod read;
+
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::schema::refs;
-use super::schema::types::{Types, is_declared_whole};
-
-/// Deeper references than this are taken for circles.
-const DEPTH: usize = 24;
-/// Formats that Flow knows and that say something about a column.
-const FORMATS: [&str; 9] = ["date", "date-time", "time", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"];
+use super::members::{Elements, Members};
+use super::schema::types::Types;
 
 /// What values look like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,9 +27,10 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape that a schema describes.
+    /// The shape that a schema describes. What a schema that refers to itself describes again, and what
+    /// lies beyond a bound on the number of locations, is left out.
     pub fn of(schema: &Value) -> Self {
-        read(schema, schema, 0)
+        read::shape(schema)
     }
 
     /// Whether it states any member.
@@ -39,42 +38,97 @@ impl Shape {
         !self.members.is_empty()
     }
 
-    /// Adds a member that every value has.
-    pub fn require(&mut self, name: &str, shape: Self) {
-        self.members.insert(name.to_owned(), shape);
-        self.required.insert(name.to_owned());
+    /// Says that every value has what stands at a path of members, as far as the shape knows them, and that
+    /// it is not null there.
+    pub fn require(&mut self, path: &[String]) {
+        let Some((name, rest)) = path.split_first() else { return };
+        if let Some(member) = self.members.get_mut(name) {
+            if member.types != Types::NULL {
+                member.types = member.types.without(Types::NULL);
+            }
+            member.require(rest);
+            self.required.insert(name.clone());
+        }
+    }
+
+    /// Says of no member any more that it is always there.
+    pub fn require_nothing(&mut self) {
+        self.required.clear();
+        let elements = self.elements.as_deref_mut().into_iter().chain(self.others.as_deref_mut());
+        self.members.values_mut().chain(elements).for_each(Self::require_nothing);
+    }
+
+    /// Whether it says of any member that it is always there.
+    pub fn requires_any(&self) -> bool {
+        let inner = self.elements.as_deref().into_iter().chain(self.others.as_deref());
+        !self.required.is_empty() || self.members.values().chain(inner).any(Self::requires_any)
+    }
+
+    /// No longer requires the members that a value, which is JSON, lacks. Gives whether there were any.
+    pub fn widen_to(&mut self, value: &str) -> bool {
+        let (value, mut widened) = (value.trim_start(), false);
+        if value.starts_with('[') {
+            if let Some(elements) = self.elements.as_deref_mut().filter(|elements| elements.requires_any()) {
+                for element in Elements::new(value) {
+                    widened |= elements.widen_to(element);
+                }
+            }
+        } else if value.starts_with('{') {
+            let mut names = BTreeSet::new();
+            for member in Members::new(value) {
+                if let Some(shape) = self.members.get_mut(&*member.name)
+                    && member.value.starts_with(['{', '['])
+                {
+                    widened |= shape.widen_to(member.value);
+                }
+                if !self.required.is_empty() {
+                    names.insert(member.name);
+                }
+            }
+            let before = self.required.len();
+            self.required.retain(|name| names.contains(name.as_str()));
+            widened |= self.required.len() < before;
+        }
+        widened
     }
 
     /// The shape of values of either shape.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        let mut members = self.members.clone();
-        for (name, theirs) in &other.members {
-            let united = members.get(name).map_or_else(|| theirs.clone(), |ours| ours.or(theirs));
-            members.insert(name.clone(), united);
+        let mut united = self.clone();
+        united.unite(other.clone());
+        united
+    }
+
+    /// Takes in values of another shape.
+    fn unite(&mut self, other: Self) {
+        let (ours_text, theirs_text) = (self.may_be(Types::STRING), other.may_be(Types::STRING));
+        match (self.may_be(Types::OBJECT), other.may_be(Types::OBJECT)) {
+            (true, true) => self.required.retain(|name| other.required.contains(name)),
+            (true, false) => {}
+            _ => self.required = other.required,
         }
-        let required = match (self.may_be(Types::OBJECT), other.may_be(Types::OBJECT)) {
-            (true, true) => self.required.intersection(&other.required).cloned().collect(),
-            (true, false) => self.required.clone(),
-            _ => other.required.clone(),
-        };
-        let format = match (self.may_be(Types::STRING), other.may_be(Types::STRING)) {
-            (true, true) => self.format.clone().filter(|format| other.format.as_ref() == Some(format)),
-            (true, false) => self.format.clone(),
-            _ => other.format.clone(),
-        };
-        let inner = |ours: &Option<Box<Self>>, theirs: &Option<Box<Self>>| match (ours, theirs) {
-            (Some(ours), Some(theirs)) => Some(Box::new(ours.or(theirs))),
-            (one, other) => one.clone().or_else(|| other.clone()),
-        };
-        Self {
-            types: self.types.union(other.types),
-            members,
-            required,
-            others: inner(&self.others, &other.others),
-            elements: inner(&self.elements, &other.elements),
-            format,
+        match (ours_text, theirs_text) {
+            (true, true) => {
+                self.format = self.format.take().filter(|format| other.format.as_ref() == Some(format));
+            }
+            (true, false) => {}
+            _ => self.format = other.format,
         }
+        for (name, theirs) in other.members {
+            match self.members.entry(name) {
+                Entry::Occupied(mut ours) => ours.get_mut().unite(theirs),
+                Entry::Vacant(place) => _ = place.insert(theirs),
+            }
+        }
+        for (ours, theirs) in [(&mut self.others, other.others), (&mut self.elements, other.elements)] {
+            match (ours, theirs) {
+                (Some(ours), Some(theirs)) => ours.unite(*theirs),
+                (ours @ None, theirs) => *ours = theirs,
+                (Some(_), None) => {}
+            }
+        }
+        self.types = self.types.union(other.types);
     }
 
     /// The shape of values of both shapes, as far as they agree.
@@ -156,56 +210,6 @@ impl Shape {
     }
 }
 
-fn read(root: &Value, schema: &Value, depth: usize) -> Shape {
-    if !schema.is_object() || depth >= DEPTH {
-        return Shape::default();
-    }
-    let inner = |schema: &Value| read(root, schema, depth + 1);
-    let mut shape = own(schema, &inner);
-    if let Some(target) = refs::referenced(root, schema) {
-        shape = shape.and(inner(target));
-    }
-    for part in list(&schema["allOf"]) {
-        shape = shape.and(inner(part));
-    }
-    for keyword in ["anyOf", "oneOf"] {
-        let united = list(&schema[keyword]).map(inner).reduce(|one, other| one.or(&other));
-        if let Some(united) = united {
-            shape = shape.and(united);
-        }
-    }
-    shape.tidy()
-}
-
-/// What a schema says itself, without the schemas that it refers to.
-fn own(schema: &Value, inner: &impl Fn(&Value) -> Shape) -> Shape {
-    let named = |keyword: &str| schema[keyword].as_object().into_iter().flatten();
-    let members: BTreeMap<String, Shape> =
-        named("properties").map(|(name, schema)| (name.clone(), inner(schema))).collect();
-    let patterns = named("patternProperties").map(|(_, schema)| schema);
-    let others = schema.get("additionalProperties").filter(|others| others.is_object());
-    let others = patterns.chain(others).map(inner).reduce(|one, other| one.or(&other));
-    let elements = schema.get("items").filter(|items| items.is_object()).map(inner);
-    let mut types = Types::of_keyword(&schema["type"]);
-    if types == Types::ANY {
-        let values = list(&schema["enum"]).chain(schema.get("const"));
-        types = Types::of_values(values).unwrap_or(Types::ANY);
-    }
-    if types == Types::ANY && (!members.is_empty() || others.is_some()) {
-        types = Types::OBJECT;
-    }
-    if types != Types::ANY && is_declared_whole(schema) {
-        types = types.without(Types::FRACTION);
-    }
-    let required = list(&schema["required"]).filter_map(|name| name.as_str().map(str::to_owned)).collect();
-    let format = schema["format"].as_str().filter(|format| FORMATS.contains(format)).map(str::to_owned);
-    Shape { types, members, required, others: others.map(Box::new), elements: elements.map(Box::new), format }
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -256,8 +260,38 @@ mod tests {
         let both = json!({"definitions": {"x": {"properties": {"x": {"type": "boolean"}}}},
             "allOf": [{"$ref": "#/definitions/x"}, {"properties": {"y": {"type": "boolean"}}, "required": ["y"]}]});
         assert_eq!(closed(both)["required"], json!(["y"]));
-        let circle = json!({"properties": {"child": {"$ref": "#"}}});
-        assert!(closed(circle).to_string().len() < 10_000);
+    }
+
+    #[test]
+    fn what_is_missing_is_not_required_any_more() {
+        let schema = json!({"required": ["a", "o", "l"], "properties": {
+            "a": {}, "o": {"required": ["x"], "properties": {"x": {}}},
+            "l": {"type": "array", "items": {"required": ["y"], "properties": {"y": {}}}},
+        }});
+        let mut shape = Shape::of(&schema);
+        for kept in [r#"{"a":null,"o":{"x":1},"l":[{"y":1}]}"#, r#"{"l":[],"o":7,"a":1,"a":2}"#] {
+            assert!(!shape.widen_to(kept), "{kept}");
+        }
+        assert!(shape.widen_to(r#"{"a":1,"o":{},"l":[{"y":1},{}]}"#));
+        assert_eq!(shape.closed()["required"], json!(["a", "l", "o"]));
+        assert!(shape.widen_to(r#"{"o":{},"o":{},"l":[]}"#));
+        assert_eq!(shape.closed()["required"], json!(["l", "o"]));
+        assert!(shape.requires_any());
+        assert!(shape.widen_to("{}") && !shape.requires_any());
+    }
+
+    #[test]
+    fn a_key_is_required_and_not_null() {
+        let mut shape = Shape::of(
+            &json!({"properties": {"a": {"type": ["null", "object"], "properties": {"id": {"type": ["null", "integer"]}}}}}),
+        );
+        for path in [["a", "id"], ["a", "none"], ["b", "id"]] {
+            shape.require(&path.map(str::to_owned));
+        }
+        let closed = shape.closed();
+        assert_eq!(closed["required"], json!(["a"]));
+        assert_eq!(closed["properties"]["a"]["required"], json!(["id"]));
+        assert_eq!(closed["properties"]["a"]["properties"]["id"]["type"], "integer");
     }
 
     #[test]

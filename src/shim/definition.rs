@@ -110,7 +110,7 @@ pub struct Timeouts {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub check: Duration,
-    /// Between asking upstream to stop and killing it.
+    /// Between asking upstream to stop and killing it. Docker kills a container after 10 s.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub stop: Duration,
@@ -122,7 +122,8 @@ impl Default for Timeouts {
             spec: Duration::from_secs(60),
             discover: Duration::from_secs(15 * 60),
             check: Duration::from_secs(10 * 60),
-            stop: Duration::from_secs(20),
+            // Docker kills a container 10 s after it asks it to stop, Flow 15 s after.
+            stop: Duration::from_secs(8),
         }
     }
 }

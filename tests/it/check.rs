@@ -56,7 +56,7 @@ fn nothing_is_wrong_with_a_good_shim() {
     let folder = shim(&[
         (
             "shim.yaml",
-            "protocol: airbyte\ncommand: [sh]\nconfig:\n  schemaPatch: {properties: {note: {type: string, pattern: '^[a-z]+$'}}}\n  \
+            "protocol: airbyte\ncommand: [sh]\nconfig:\n  schemaPatch: {properties: {note: {type: string, title: Note, description: What to note, pattern: '^[a-z]+$'}}}\n  \
              map: {/count: /count}\nstreams:\n  select: [users, 'p*']\n  overrides:\n    users: {key: [/id]}\n    \
              '*': {refresh: append}\n",
         ),
@@ -177,8 +177,10 @@ warning SHIM/shim.yaml:3:oauth2: authUrlTemplate has the state outside of {{#url
 warning SHIM/shim.yaml:19:streams.select: "user" matches none of the 3 streams that were recorded; did you mean "users"?
 warning SHIM/shim.yaml:21:streams.omit: "nothing_*" matches none of the 3 streams that were recorded; correct it, or remove it
 warning SHIM/shim.yaml:27:streams.overrides.prodcts: "prodcts" matches none of the 3 streams that were recorded; did you mean "products"?
+warning SHIM/shim.yaml:10:config.schemaPatch: places of the config schema have no title, so that the form shows the names of properties: /region, /zone; give them a `title`
+warning SHIM/shim.yaml:10:config.schemaPatch: places of the config schema have no description: /region, /zone; give them a `description`
 warning SHIM/test.flow.yaml:10:captures.acmeCo/demo.bindings: the stream "user" was not recorded; correct the resource, or record anew with `flow-shim record`
-SHIM: 22 errors, 8 warnings
+SHIM: 22 errors, 10 warnings
 "#);
 }
 
@@ -242,10 +244,14 @@ error SHIM/shim.yaml:2:config.schema: it is not a valid JSON schema: anyOf at "/
 SHIM: 1 error
 ~ shim.yaml: config: ~   schema: ~     properties: {a: {pattern: '('}}
 error SHIM/shim.yaml:4:config.schema.properties.a.pattern: the pattern is refused: unclosed group; write it as Rust's regex crate takes it, which Flow uses
-SHIM: 1 error
+warning SHIM/shim.yaml:3:config.schema: places of the config schema have no title, so that the form shows the names of properties: /a; give them a `title`
+warning SHIM/shim.yaml:3:config.schema: places of the config schema have no description: /a; give them a `description`
+SHIM: 1 error, 2 warnings
 ~ shim.yaml: config: {schemaPatch: {properties: {a: {pattern: '[z-a]'}}}}
 error SHIM/shim.yaml:2:config.schemaPatch.properties.a.pattern: the pattern is refused: invalid character class range, the start must be <= the end; write it as Rust's regex crate takes it, which Flow uses
-SHIM: 1 error
+warning SHIM/shim.yaml:2:config.schemaPatch: places of the config schema have no title, so that the form shows the names of properties: /a; give them a `title`
+warning SHIM/shim.yaml:2:config.schemaPatch: places of the config schema have no description: /a; give them a `description`
+SHIM: 1 error, 2 warnings
 ~ shim.yaml: oauth2: {provider: x}
 error SHIM/shim.yaml:2:oauth2: it has no authUrlTemplate; correct the block, with which Flow could get no consent
 SHIM: 1 error
@@ -295,6 +301,50 @@ error SHIM/recorded: the recording cannot be played: discover: flow-shim exited 
 error SHIM/test.flow.yaml: the file has an unknown key "capture"; did you mean "captures"?
 SHIM: 2 errors
 "#);
+}
+
+#[test]
+fn what_flows_form_needs_is_told() {
+    let folder = shim(&[(
+        "shim.yaml",
+        "protocol: singer
+command: [sh]
+documentationUrl: ' '
+timeouts: {stop: 12s}
+config:
+  schema:
+    type: object
+    additionalProperties: false
+    properties:
+      site: {type: string, title: Site, description: Its name}
+      plain: {type: string}
+      pause: {type: boolean, title: Pause, description: Whether to wait}
+      pin: {type: integer, title: Pin, description: A number, secret: true}
+      zone: {title: Zone, description: Where it is, enum: [eu, us]}
+      auth:
+        type: object
+        title: Authentication
+        description: How to sign in
+        oneOf:
+          - {properties: {token: {type: string, title: Token, description: It opens}}}
+          - {properties: {user: {type: string, title: User}}}
+",
+    )]);
+    std::fs::remove_dir_all(folder.path().join("recorded")).expect("it was there");
+    let (text, code) = check(folder.path(), &[]);
+    assert_eq!(code, 1, "{text}");
+    insta::assert_snapshot!(text, @r"
+error SHIM/shim.yaml:3:documentationUrl: it is empty, and Flow refuses a connector without a documentation URL; name a page, or leave the key out
+warning SHIM/shim.yaml:4:timeouts.stop: Docker kills the container 10 s after it asks it to stop, before upstream's time is over; set less than 10s
+warning SHIM/shim.yaml:8:config.schema.additionalProperties: its root forbids further properties, and Flow adds `sops` to an encrypted config; leave it out; flow-shim does
+warning SHIM/shim.yaml:6:config.schema: places of the config schema have no title, so that the form shows the names of properties: /plain; give them a `title`
+warning SHIM/shim.yaml:6:config.schema: places of the config schema have no description: /plain, /auth/user; give them a `description`
+warning SHIM/shim.yaml:6:config.schema: places of the config schema are booleans without a default, which the form cannot show as unset: /pause; add `default: false`
+warning SHIM/shim.yaml:6:config.schema: places of the config schema are secrets that are no plain strings, which the form does not hide: /pin; set `type: string`
+warning SHIM/shim.yaml:6:config.schema: places of the config schema have an `enum` without a `type`: /zone; add `type: string`, or the type of the values
+warning SHIM/shim.yaml:6:config.schema: places of the config schema have a `oneOf` whose branches no property tells apart: /auth; give each branch a property with a `const` and the same `default`, and name it in `discriminator`
+SHIM: 1 error, 8 warnings
+");
 }
 
 #[test]

@@ -14,12 +14,12 @@ const SCRIPT: &str = "count=$(cat FOLDER/count)\necho $((count + 1)) >FOLDER/cou
                       cat FOLDER/spec\nif [ -f FOLDER/answer.$count ]; then cat FOLDER/answer.$count; fi\n";
 
 /// A connector that answers these one after the other, each in a process of its own.
-struct Scripted {
-    folder: tempfile::TempDir,
+pub(crate) struct Scripted {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Scripted {
-    fn new(codec: Codec, spec: &Value, answers: &[Vec<Value>]) -> Self {
+    pub(crate) fn new(codec: Codec, spec: &Value, answers: &[Vec<Value>]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().to_str().expect("UTF-8").to_owned();
         let write = |name: &str, bytes: &[u8]| {
@@ -58,7 +58,7 @@ fn encoded(codec: Codec, answers: &[Value]) -> Vec<u8> {
     bytes
 }
 
-fn good_spec() -> Value {
+pub(crate) fn good_spec() -> Value {
     json!({
         "protocol": 3_032_023, "configSchema": {"type": "object"}, "resourceConfigSchema": {"type": "object"},
         "documentationUrl": "https://docs.example.com/source", "resourcePathPointers": ["/stream"],
@@ -79,16 +79,16 @@ fn applied() -> Vec<Value> {
 }
 
 /// A capture of one session that answers these behind Opened.
-fn session(messages: &[Value]) -> [Vec<Value>; 3] {
+pub(crate) fn session(messages: &[Value]) -> [Vec<Value>; 3] {
     let opened = [json!({"opened": {}})];
     [validated(), applied(), opened.iter().chain(messages).cloned().collect()]
 }
 
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     json!({"captured": {"binding": 1, "doc": {"id": 1}}})
 }
 
-fn checkpoint() -> Value {
+pub(crate) fn checkpoint() -> Value {
     json!({"checkpoint": {"state": {"updated": {}, "mergePatch": true}}})
 }
 
@@ -145,7 +145,9 @@ fn a_connector_that_breaks_no_rule_is_taken() {
 
 #[test]
 fn r1_a_spec_is_complete() {
-    for member in ["protocol", "configSchema", "resourceConfigSchema", "resourcePathPointers"] {
+    for member in
+        ["protocol", "configSchema", "resourceConfigSchema", "documentationUrl", "resourcePathPointers"]
+    {
         let spec = without(good_spec(), member);
         let answers = [vec![json!({ "spec": spec })]];
         refuses("R1", &["raw", "spec"], &spec, &answers, &[member]);
@@ -172,9 +174,17 @@ fn r3_discover_finds_streams_or_fails() {
         json!({"type": "object", "properties": {"id": {"type": "integer"}, "price": {"type": "number"}}});
     let binding = |key: &str, name: &str| json!({"recommendedName": name, "resourceConfig": {"stream": "users"}, "documentSchema": schema, "key": [key]});
     takes(&["raw", "discover"], &[found(&binding("/id", "users"))]);
-    for (binding, word) in [(binding("/price", "users"), "/price"), (binding("/id", ""), "recommendedName")] {
+    for (binding, word) in [
+        (binding("/price", "users"), "/price"),
+        (binding("/id", ""), "recommendedName"),
+        (binding("/id", "*"), "\"*\""),
+    ] {
         refuses("R3", &["raw", "discover"], &good_spec(), &[found(&binding)], &[word]);
     }
+    let mut twins = [binding("/id", "Sales"), binding("/id", "Sales!")];
+    twins[1]["resourceConfig"]["stream"] = json!("orders");
+    let answers = [vec![json!({"discovered": {"bindings": twins}})]];
+    refuses("R3", &["raw", "discover"], &good_spec(), &answers, &["Sales!", "one collection"]);
 }
 
 #[test]
@@ -239,6 +249,23 @@ fn r14_sourced_schemas_are_closed_and_have_meta() {
     let late = session(&[document(), checkpoint(), sourced(&good_schema()), checkpoint()]);
     let run = Run::of(Scripted::new(Codec::Json, &good_spec(), &late).run(&["preview"])).succeeded();
     assert!(run.logged(Some("warn"), "the first sourcedSchema of binding 1 (orders)"), "{:?}", run.logs);
+}
+
+#[test]
+fn r14_promises_that_documents_break_are_told() {
+    let requiring = |names: Value| {
+        let mut schema = good_schema();
+        schema["required"] = names;
+        sourced(&schema)
+    };
+    let warned = |messages: &[Value]| {
+        let run = Run::of(Scripted::new(Codec::Json, &good_spec(), &session(messages)).run(&["preview"]));
+        run.succeeded().logged(Some("warn"), "calls required")
+    };
+    let [strict, wide] = [requiring(json!(["id", "name"])), requiring(json!(["id"]))];
+    assert!(warned(&[strict.clone(), checkpoint(), document(), checkpoint()]));
+    assert!(!warned(&[wide.clone(), checkpoint(), document(), checkpoint()]));
+    assert!(!warned(&[strict, checkpoint(), document(), wide, checkpoint()]), "it is told in time");
 }
 
 #[test]

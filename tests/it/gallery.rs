@@ -73,6 +73,47 @@ fn every_recording_gives_the_spec_the_streams_and_documents_of_its_snapshots() {
 }
 
 #[test]
+fn every_recording_passes_the_driver_and_keeps_what_its_schemas_promise() {
+    let (mut passed, mut told, mut failed) = (0, 0, Vec::new());
+    for entry in std::fs::read_dir(repository("shims")).expect("shims") {
+        let folder = entry.expect("an entry").path();
+        let recording =
+            ["recorded", "transcript"].map(|name| folder.join(name)).into_iter().find(|path| path.is_dir());
+        let Some(recording) = recording else { continue };
+        let source = [folder.join("test.flow.yaml"), repository("test.flow.yaml")]
+            .into_iter()
+            .find(|file| file.is_file());
+        let source = source.expect("a flow.yaml");
+        let run = |arguments: &[&str]| {
+            let mut command = flow_shim(arguments);
+            command.arg("--source").arg(&source).env("LOG_LEVEL", "warn").current_dir(repository(""));
+            if source.starts_with(&folder) {
+                command.arg("--replay").arg(&recording);
+            } else {
+                let name = folder.file_name().and_then(|name| name.to_str()).expect("a name");
+                command.args(["--name", &name.replace("demo-", "demo/")]);
+            }
+            command.output().expect("it runs")
+        };
+        let mut questions = vec![["raw", "spec"].as_slice(), &["raw", "discover"]];
+        if recording.join("read.jsonl").is_file() {
+            questions.push(&["preview"]);
+        }
+        for question in questions {
+            let output = run(question);
+            let text = said(&output);
+            if !output.status.success() || text.contains("that documents broke") {
+                failed.push(format!("{} {question:?}: {text}", folder.display()));
+            }
+            told += usize::from(question == ["preview"] && !text.contains("sourced schemas 0"));
+        }
+        passed += 1;
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(passed >= 17 && told >= 10, "{passed} recordings, {told} with sourced schemas");
+}
+
+#[test]
 fn a_changed_answer_is_a_difference() {
     let folder = tempfile::tempdir().expect("a folder");
     let shim = folder.path().join("shims/demo");

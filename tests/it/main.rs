@@ -36,6 +36,7 @@ mod dependencies;
 mod diff;
 mod docs;
 mod documents;
+mod driver_images;
 mod driver_rules;
 mod endings;
 mod error_codes;

@@ -34,6 +34,102 @@ fn a_session_begins_with_a_closed_schema_of_each_stream() {
     assert!(run.responses[3].get("captured").is_some(), "{:?}", run.responses[3]);
 }
 
+fn with_source(mut binding: Value, schema: &Value) -> Value {
+    binding["collection"]["writeSchema"]["x-source-schema"] = schema.clone();
+    binding
+}
+
+#[test]
+fn what_is_always_there_is_required_until_a_record_lacks_it() {
+    let schema = json!({"type": "object", "required": ["name", "address"], "properties": {
+        "id": {"type": ["null", "integer"]}, "name": {"type": "string"}, "note": {"type": "string"},
+        "address": {"type": "object", "required": ["street"], "properties": {"street": {}}},
+    }});
+    let record = |data: Value| {
+        json!({"type": "RECORD", "record": {"stream": "users", "data": data, "emitted_at": 1}}).to_string()
+            + "\n"
+    };
+    let state = json!({"type": "STATE", "state": {"type": "STREAM", "stream": {"stream_descriptor": {"name": "users"}, "stream_state": {"c": 1}}}})
+        .to_string()
+        + "\n";
+    let whole = record(json!({"id": 1, "name": "a", "address": {"street": "b"}}));
+    let lines = [
+        &*whole,
+        &whole,
+        &state,
+        &record(json!({"id": 2, "address": {}})),
+        &whole,
+        &state,
+        &record(json!({"id": 3, "address": {}})),
+        &state,
+    ]
+    .concat();
+    let run = Connector::playing("airbyte", &[("spec.jsonl", SPEC), ("read.jsonl", &lines)])
+        .run(&[open(json!({}), &[with_source(airbyte("users", "incremental"), &schema)], json!({}))])
+        .succeeded();
+    let told = run.all("sourcedSchema");
+    let required = |told: &Value| {
+        let schema = &told["documentSchema"];
+        (schema["required"].clone(), schema["properties"]["address"]["required"].clone())
+    };
+    assert_eq!(
+        told.iter().map(required).collect::<Vec<_>>(),
+        [
+            (json!(["address", "id", "name", "_meta"]), json!(["street"])),
+            (json!(["address", "id", "_meta"]), Value::Null),
+        ]
+    );
+    assert_eq!(told[0]["documentSchema"]["properties"]["id"]["type"], "integer", "a key is never null");
+    let kind = |response: &Value| response.as_object().and_then(|members| members.keys().next().cloned());
+    let at = run.responses.iter().rposition(|response| response.get("sourcedSchema").is_some()).expect("one");
+    assert_eq!(kind(&run.responses[at - 1]).as_deref(), Some("captured"));
+    assert_eq!(
+        kind(&run.responses[at + 1]).as_deref(),
+        Some("checkpoint"),
+        "the same that commits the record"
+    );
+}
+
+#[test]
+fn nothing_is_promised_of_a_snapshot_whose_rows_may_go() {
+    let schema = json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}});
+    let rows =
+        binding(json!({"stream": "users", "syncMode": "full_refresh"}), &["users"], &["/_meta/row_id"]);
+    let run =
+        read("streams: {overrides: {users: {refresh: snapshot}}}", &[with_source(rows, &schema)]).succeeded();
+    assert_eq!(run.only("sourcedSchema")["documentSchema"]["required"], json!(["_meta"]));
+}
+
+#[test]
+fn a_schema_that_refers_to_itself_is_stated_as_far_as_it_can_be() {
+    let circle = json!({"type": "object", "properties": {
+        "id": {"type": "integer"}, "a": {"$ref": "#"}, "b": {"$ref": "#"}, "c": {"$ref": "#"}, "d": {"$ref": "#"},
+        "e": {"type": "array", "items": {"$ref": "#/definitions/e"}},
+    }, "definitions": {"e": {"type": "object", "properties": {"x": {"type": "string"}, "f": {"$ref": "#/definitions/f"}}},
+        "f": {"type": "object", "properties": {"e": {"$ref": "#/definitions/e"}, "y": {"type": "boolean"}, "root": {"$ref": "#"}}}}});
+    let run = read("", &[with_source(airbyte("users", "incremental"), &circle)]).succeeded();
+    let schema = run.only("sourcedSchema")["documentSchema"].clone();
+    let names = |schema: &Value| -> Vec<String> {
+        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(names(&schema), ["e", "id", "_meta"], "what cannot be stated is left to what Flow infers");
+    let e = &schema["properties"]["e"]["items"];
+    assert_eq!((names(e), names(&e["properties"]["f"])), (vec!["f".into(), "x".into()], vec!["y".into()]));
+    assert_eq!(e["properties"]["f"]["additionalProperties"], false);
+
+    let catalog = json!({"type": "CATALOG", "catalog": {"streams": [{"name": "users", "json_schema": circle, "supported_sync_modes": ["full_refresh"]}]}});
+    let yaml = "protocol: airbyte\ncommand: [flow-shim, replay, FOLDER]\nschema: {mode: source}\n";
+    let files =
+        [("spec.jsonl", SPEC), ("discover.jsonl", &(catalog.to_string() + "\n")), ("read.jsonl", RECORD)];
+    let connector = Connector::shim(yaml, &files);
+    let found = connector.run(&[json!({"discover": {"config": {}}})]).succeeded().only("discovered");
+    let published = found["bindings"][0]["documentSchema"].clone();
+    assert_eq!(published["properties"]["a"]["$ref"], "#", "Flow follows references");
+    let mut users = airbyte("users", "incremental");
+    users["collection"]["writeSchema"] = published;
+    assert_eq!(connector.run(&[open(json!({}), &[users], json!({}))]).succeeded().documents(0).len(), 1);
+}
+
 #[test]
 fn nobody_is_told_who_does_not_infer_or_does_not_want_it() {
     let mut strict = with_schema(airbyte("users", "incremental"));

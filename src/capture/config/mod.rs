@@ -8,6 +8,6 @@ pub mod file;
 pub(crate) mod flags;
 mod mistakes;
 pub mod rotation;
-pub(super) mod schema;
+pub(crate) mod schema;
 pub mod secrets;
 pub mod shape;

@@ -64,14 +64,15 @@ impl Traits {
     pub(crate) fn noticed(parts: &Parts<'_>, meta: u8, deletion_marker: u8) -> Self {
         let value = |place: u8| parts.values[usize::from(place)];
         let deleted = value(deletion_marker).is_some_and(|mark| mark != b"null");
-        Self { meta: value(meta).is_some(), deleted, surrogates: parts.surrogates, watched: parts.watched }
+        let Parts { surrogates, watched, novel, .. } = *parts;
+        Self { meta: value(meta).is_some(), deleted, surrogates, watched, novel }
     }
 
     /// Looks for the traits of a record, for those that were not noticed while it was read. A member of
     /// this name that is not null says that the row was deleted.
     pub fn find(record: &str, deletion_marker: &str) -> Self {
         let has = |text: &str| memmem::find(record.as_bytes(), text.as_bytes()).is_some();
-        let mut traits = Self { surrogates: has("\\u"), ..Self::default() };
+        let mut traits = Self { surrogates: has("\\u"), novel: true, ..Self::default() };
         // An escaped name holds a backslash in place of any of its letters.
         if has("\\") || has("_meta\"") || has(deletion_marker) {
             for member in Members::new(record) {

@@ -169,6 +169,9 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Writes a checkpoint with what changed since the last one.
     async fn checkpoint(&mut self) -> Result<(), Failure> {
+        while let Some(widened) = self.sourced.widened() {
+            self.sourced_schema(widened).await?;
+        }
         self.refreshes.save(self.state);
         if let Some(file) = self.state_file {
             file.checkpoint(self.protocol.state_file(&self.state.stored(), self.streams));

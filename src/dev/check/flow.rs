@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::image;
 use super::report::{Place, Report};
 use super::secrets;
 use super::subject::Subject;
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 const FILE: &str = "test.flow.yaml";
 
 /// Checks the file, where it is there.
-pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
+pub(super) async fn check(subject: &Subject<'_>, report: &mut Report) {
     let file = subject.folder.join(FILE);
     if !file.is_file() {
         return;
@@ -25,19 +26,27 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
         Err(failure) => return report.refused(&failure.message, "correct it"),
     };
     for name in catalog.names() {
-        if let Err(failure) = capture(subject, &catalog, name, report) {
+        if let Err(failure) = capture(subject, &catalog, name, report).await {
             report.refused(&failure.message, "correct it");
         }
     }
 }
 
-fn capture(subject: &Subject<'_>, catalog: &Catalog, name: &str, report: &mut Report) -> Result<(), Failure> {
+async fn capture(
+    subject: &Subject<'_>,
+    catalog: &Catalog,
+    name: &str,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let task = Task::without_secrets(catalog, name)?;
     let at = || Place::of(FILE).key("captures").key(name);
     if let Program::Local { command, .. } = &task.endpoint.program
         && let Some((what, advice)) = runs_another(command, subject.folder)
     {
         report.error(at().key("endpoint").key("local").key("command"), &what, advice);
+    }
+    if let Program::Image { image } = &task.endpoint.program {
+        image::inspected(image, &at().key("endpoint").key("connector").key("image"), report).await;
     }
     for binding in &task.bindings {
         bound(subject, name, binding, report);

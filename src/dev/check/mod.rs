@@ -7,6 +7,8 @@
 mod command;
 mod config;
 mod flow;
+mod form;
+mod image;
 mod lines;
 mod lock;
 mod oauth;
@@ -66,7 +68,9 @@ pub async fn check(options: &CheckOptions, shutdown: &Shutdown) -> Result<u8, Fa
         config::check(&subject, &mut report);
         oauth::check(&subject, &mut report);
         streams::check(&subject, &mut report);
-        flow::check(&subject, &mut report);
+        form::check(&subject, &mut report);
+        image::check(&subject, &mut report);
+        flow::check(&subject, &mut report).await;
     }
     report.print(options.output)?;
     Ok(u8::from(report.fails(options.strict)))

@@ -15,7 +15,7 @@ use crate::dev::catalog::task::Task;
 use crate::failure::Failure;
 use crate::flow::codec::CodecError;
 use crate::flow::message::{
-    Acknowledge, Captured, ConnectorState, Opened, Request, Response, Spec, SpecRequest,
+    Acknowledge, Captured, ConnectorState, Opened, Request, Response, SourcedSchema, Spec, SpecRequest,
 };
 
 /// A running connector that has told its spec.
@@ -38,7 +38,7 @@ pub(crate) enum Event {
     /// A document, and the number of its message.
     Captured(Captured, u64),
     /// A sourced schema, checked.
-    SourcedSchema,
+    SourcedSchema(SourcedSchema),
     /// A backfill of a binding begins or is complete. Rows of earlier ones stay in what is shown here.
     Backfill(Marker, u32),
     /// A checkpoint with its state.
@@ -149,7 +149,7 @@ impl<'a> Connector<'a> {
             self.within(sourced.binding, kind)?;
             sourced::check(&sourced, &self.sequence.name(sourced.binding))?;
             self.sequence.sourced(sourced.binding)?;
-            Ok(Event::SourcedSchema)
+            Ok(Event::SourcedSchema(sourced))
         } else if let Some((marker, binding)) = marker(&message) {
             self.within(binding, kind)?;
             if self.runtime == Runtime::Previous {
@@ -195,12 +195,12 @@ impl<'a> Connector<'a> {
 
     /// Ends the connector because we have enough.
     pub(crate) async fn stop(&mut self) {
-        self.process.stop().await;
+        self.process.stop(self.shutdown.insisted()).await;
     }
 
     /// Ends the connector because of a failure.
     pub(crate) async fn ends(&mut self, failure: Failure) -> Failure {
-        self.process.stop().await;
+        self.process.stop(self.shutdown.insisted()).await;
         failure
     }
 
@@ -208,7 +208,7 @@ impl<'a> Connector<'a> {
         let message = tokio::select! {
             message = self.process.next() => message,
             why = self.shutdown.requested() => {
-                self.process.stop().await;
+                self.process.stop(self.shutdown.insisted()).await;
                 return Err(stopped(why));
             }
         };

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use super::docker;
+use super::docker::{self, Container};
 use super::stderr::{self, LastLine};
 use crate::capture::processes::supervisor::{describe_exit, die_with_us, process_id};
 use crate::dev::catalog::endpoint::{Endpoint, Program};
@@ -24,7 +24,8 @@ use crate::flow::reader::Reader;
 
 /// How many messages are read ahead.
 const AHEAD: usize = 256;
-/// How long the process has to stop, as Flow gives it (flow-protocol.md, section 1.6).
+/// How long the process has to stop, as Flow gives it (flow-protocol.md, section 1.6): longer than a
+/// connector gives its own upstream (`timeouts.stop`).
 const GRACE: Duration = Duration::from_secs(15);
 /// How long it may take to exit once its output has ended.
 const EXIT_AFTER_END: Duration = Duration::from_secs(30);
@@ -37,6 +38,8 @@ pub(super) struct Process {
     program: String,
     child: Child,
     group: Option<Pid>,
+    /// `None` for a program of this machine, and once the container has ended.
+    container: Option<Container>,
     codec: Codec,
     requests: Option<std::sync::mpsc::Sender<Vec<u8>>>,
     responses: mpsc::Receiver<Result<Response, CodecError>>,
@@ -81,9 +84,15 @@ impl Process {
     /// Starts it. `network` is Docker's network, for images.
     pub(super) async fn start(endpoint: &Endpoint, network: &str) -> Result<Self, Failure> {
         let log_level = endpoint.log_level.as_deref();
-        let (mut command, program, codec) = match &endpoint.program {
-            Program::Local { command, env, protobuf } => local(command, env, *protobuf, log_level)?,
-            Program::Image { image } => docker::command(image, network, log_level).await?,
+        let (mut command, program, codec, container) = match &endpoint.program {
+            Program::Local { command, env, protobuf } => {
+                let (command, program, codec) = local(command, env, *protobuf, log_level)?;
+                (command, program, codec, None)
+            }
+            Program::Image { image } => {
+                let (command, program, codec, container) = docker::command(image, network, log_level).await?;
+                (command, program, codec, Some(container))
+            }
         };
         let (stdin, to_stdin) = pipe().map_err(|error| no_pipe(&error))?;
         let (from_stdout, stdout) = pipe().map_err(|error| no_pipe(&error))?;
@@ -102,6 +111,7 @@ impl Process {
             program,
             child,
             group,
+            container,
             codec,
             requests: Some(write_requests(to_stdin)),
             responses: read_responses(from_stdout, codec),
@@ -147,7 +157,7 @@ impl Process {
     pub(super) async fn finish(&mut self) -> Result<(), Failure> {
         self.close_stdin();
         let Ok(status) = tokio::time::timeout(EXIT_AFTER_END, self.child.wait()).await else {
-            self.stop().await;
+            self.stop(std::future::pending()).await;
             let waited = EXIT_AFTER_END.as_secs();
             let message = format!("the connector closed its output, but did not exit within {waited} s");
             return Err(Failure::new(Code::CONNECTOR_FAILED, message));
@@ -155,6 +165,10 @@ impl Process {
         let status = status.map_err(|error| {
             Failure::new(Code::SYSTEM, format!("the connector's exit cannot be awaited: {error}"))
         })?;
+        // `docker run` ends after its container does, or is killed.
+        if status.code().is_some() {
+            self.container = None;
+        }
         self.kill_group();
         if status.success() { Ok(()) } else { Err(self.failure(status)) }
     }
@@ -169,8 +183,8 @@ impl Process {
         failure.with("connector", how)
     }
 
-    /// Ends the process: asks, waits, kills. What it still says is read away.
-    pub(super) async fn stop(&mut self) {
+    /// Ends the process: asks, waits, kills; `insisted` ends the wait. What it still says is read away.
+    pub(super) async fn stop(&mut self, insisted: impl Future<Output = ()>) {
         self.close_stdin();
         if let Some(group) = self.group {
             // A group that is gone already needs no signal.
@@ -180,8 +194,12 @@ impl Process {
             while self.responses.recv().await.is_some() {}
             let _ = self.child.wait().await;
         };
-        if tokio::time::timeout(GRACE, gone).await.is_err() {
-            tracing::warn!("{} did not stop within {} s and is killed", self.program, GRACE.as_secs());
+        tokio::select! {
+            () = gone => {}
+            () = tokio::time::sleep(GRACE) => {
+                tracing::warn!("{} did not stop within {} s and is killed", self.program, GRACE.as_secs());
+            }
+            () = insisted => {}
         }
         self.kill_group();
         let _ = self.child.wait().await;
@@ -189,6 +207,9 @@ impl Process {
 
     /// Once only: the id of a group that is gone may be another's later.
     fn kill_group(&mut self) {
+        if let Some(container) = self.container.take() {
+            container.kill();
+        }
         if let Some(group) = self.group.take() {
             let _ = kill_process_group(group, Signal::KILL);
         }

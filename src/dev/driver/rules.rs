@@ -6,9 +6,9 @@
 //!
 //! | rule | what is checked | where | test in `tests/it/driver_rules.rs` |
 //! | --- | --- | --- | --- |
-//! | R1 | the Spec has the protocol's version, both schemas and pointers | `answers::spec` | `r1_…` |
+//! | R1 | the Spec has the protocol's version, both schemas, pointers and a documentation URL | `answers::spec` | `r1_…` |
 //! | R2 | the Spec does not depend on the config | `answers::same_spec` | `r2_…` |
-//! | R3 | Discover finds streams, with keys and schemas that Flow takes, or fails | `answers::discovered` | `r3_…` |
+//! | R3 | Discover finds streams, with names, keys and schemas that Flow takes, or fails | `answers::discovered` | `r3_…` |
 //! | R4 | resource paths are those that Flow derives, and distinct | `answers::{discovered, validated}` | `r4_…` |
 //! | R7 | Apply can be repeated: every session applies again | `preview::session` | `r7_…` |
 //! | R8 | sequences above 512 MiB lose their state; they are counted and warned of | `sequence` | its unit test |

@@ -6,11 +6,12 @@
 //! and it does not wait for the capture's interval between sessions.
 //!
 //! `session` is one session, `run` what all sessions of a capture share: `documents` checks what comes
-//! as Flow does, `state` keeps the connector's state as Flow does, `live` and `summary` tell a person.
+//! as Flow does, `promises` what sourced schemas say of it, `state` keeps the connector's state as Flow does, `live` and `summary` tell a person.
 
 mod documents;
 mod live;
 mod options;
+mod promises;
 mod run;
 mod session;
 mod state;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::documents::DocumentChecks;
 use super::live::Live;
 use super::options::PreviewOptions;
+use super::promises::Promises;
 use super::state::State;
 use super::summary::{BindingCount, Summary};
 use crate::dev::display::output::Output;
@@ -19,6 +20,8 @@ pub(super) struct Run<'a> {
     pub(super) output: &'a mut Output,
     /// One for each binding.
     pub(super) checks: Vec<DocumentChecks>,
+    /// One for each binding.
+    pub(super) promises: Vec<Promises>,
     /// The bindings' collections, as JSON strings.
     pub(super) collections: Vec<String>,
     pub(super) state: State,
@@ -46,8 +49,9 @@ impl<'a> Run<'a> {
             bindings.iter().map(|binding| serde_json::json!(binding.collection).to_string()).collect();
         let summary = Summary { capture: capture.name.clone(), bindings, ..Default::default() };
         let live = Live::start(&capture.bindings);
+        let promises = capture.bindings.iter().map(|_| Promises::default()).collect();
         let backfills = Backfills::new(!state.is_empty());
-        Ok(Self { options, output, checks, collections, state, backfills, summary, live })
+        Ok(Self { options, output, checks, promises, collections, state, backfills, summary, live })
     }
 
     /// Tells a person how it goes.

@@ -154,7 +154,15 @@ impl<'s, 'a> Session<'s, 'a> {
                 transaction.documents += 1;
                 self.on_document(&captured, number)?;
             }
-            Event::SourcedSchema => self.run.summary.sourced_schemas += 1,
+            Event::SourcedSchema(sourced) => {
+                self.run.summary.sourced_schemas += 1;
+                // The driver has checked that the binding is there.
+                let promises =
+                    usize::try_from(sourced.binding).ok().and_then(|at| self.run.promises.get_mut(at));
+                if let Some(promises) = promises {
+                    promises.sourced(&sourced);
+                }
+            }
             Event::Checkpoint(state) => {
                 transaction.complete = true;
                 transaction.checkpoints += 1;
@@ -178,6 +186,7 @@ impl<'s, 'a> Session<'s, 'a> {
         let Ok(index) = usize::try_from(captured.binding) else { return Ok(()) };
         let document = &captured.doc_json;
         self.run.checks[index].check(document, number, &mut self.run.summary.violations)?;
+        self.run.promises[index].document(document);
         let count = &mut self.run.summary.bindings[index];
         count.documents += 1;
         count.bytes += u64::try_from(document.len()).unwrap_or(0);
@@ -188,6 +197,16 @@ impl<'s, 'a> Session<'s, 'a> {
     fn on_checkpoint(&mut self, state: &ConnectorState) -> Result<(), Failure> {
         self.run.summary.checkpoints += 1;
         self.run.backfills.checkpoint();
+        for (promises, binding) in self.run.promises.iter_mut().zip(&self.run.summary.bindings) {
+            if promises.checkpoint() {
+                self.run.summary.broken_promises += 1;
+                tracing::warn!(
+                    rule = "R14",
+                    collection = binding.collection,
+                    "documents lack what the sourced schema of their binding calls required; send a wider one before the checkpoint"
+                );
+            }
+        }
         if let Some(live) = &mut self.run.live {
             live.checkpoint(state);
         }

@@ -22,6 +22,8 @@ pub(super) struct Summary {
     pub(super) transactions: u64,
     /// Sourced schemas received.
     pub(super) sourced_schemas: u64,
+    /// Sequences whose documents lacked what a sourced schema promised.
+    pub(super) broken_promises: u64,
     /// Sequences and messages that are too large.
     pub(super) large: Counts,
     /// Documents that broke a rule, and where.
@@ -92,6 +94,10 @@ impl Summary {
             "  checkpoints {}, transactions {}, sourced schemas {}",
             self.checkpoints, self.transactions, self.sourced_schemas
         ));
+        if self.broken_promises > 0 {
+            let count = self.broken_promises;
+            lines.push(styled(Style::Yellow, &format!("  sourced schemas that documents broke {count}")));
+        }
         let Counts { large_sequences, large_messages } = self.large;
         if large_sequences > 0 {
             lines.push(styled(

@@ -198,7 +198,8 @@ impl Gaps {
         self.get(before).likely.iter().map(|id| self.get(*id)).find(|gap| gap.stands_at(text))
     }
 
-    /// The gap that is this text and was read with these findings.
+    /// The gap that is this text and was read with these findings; and whether it is not known from earlier
+    /// messages.
     pub(super) fn learn(
         &mut self,
         before: GapId,
@@ -206,29 +207,29 @@ impl Gaps {
         to: At,
         text: &[u8],
         findings: &Findings,
-    ) -> GapId {
+    ) -> (GapId, bool) {
         let from = self.get(before).to;
         let place = match from {
             At::Value(place) => u64::from(place.number()),
             At::Start | At::End => u64::from(u32::MAX),
         };
         let hash = xxh3_64_with_seed(text, u64::from(group) << 32 | place);
-        let found = match self.by_text.get(&hash) {
-            Some(known) if self.get(*known).is(group, from, text) => *known,
+        let (found, novel) = match self.by_text.get(&hash) {
+            Some(known) if self.get(*known).is(group, from, text) => (*known, false),
             None if self.known.len() < GAPS && !findings.rare => {
                 let gap = self.add(Gap::new(group, from, to, text, findings));
                 self.by_text.insert(hash, gap);
-                gap
+                (gap, true)
             }
             _ => {
                 self.known[GapId::SCRATCH.0 as usize] = Gap::new(group, from, to, text, findings);
-                return GapId::SCRATCH;
+                return (GapId::SCRATCH, true);
             }
         };
         if before != GapId::SCRATCH {
             self.expect(before, found);
         }
-        found
+        (found, novel)
     }
 
     /// Remembers that a gap followed another one. One that begins like a shorter one is tried first.

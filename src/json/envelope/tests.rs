@@ -185,3 +185,28 @@ proptest! {
         prop_assert!(envelopes.read(&line).is_some());
     }
 }
+
+proptest! {
+    #[test]
+    fn a_record_that_lacks_what_all_had_is_novel(records in prop::collection::vec(prop::collection::vec(any::<bool>(), 5), 1..12)) {
+        let mut envelopes = Envelopes::new(RULES);
+        let mut always = [true; 5];
+        for record in &records {
+            let members: Vec<String> = record
+                .iter()
+                .enumerate()
+                .filter(|(_, there)| **there)
+                // Of each kind one: scalars, what is empty, and what holds something.
+                .map(|(at, _)| format!("\"m{at}\":{}", ["1", "{}", "[]", "{\"x\":1}", "[{\"y\":null}]"][at]))
+                .collect();
+            let line = format!(r#"{{"record":{{"stream":"s","data":{{{}}}}}}}"#, members.join(","));
+            let novel = read(&mut envelopes, &line).expect("it is plain").novel;
+            let lacks = record.iter().zip(always).any(|(there, always)| always && !there);
+            prop_assert!(novel || !lacks, "{line}");
+            always.iter_mut().zip(record).for_each(|(always, there)| *always &= there);
+        }
+        let line = r#"{"record":{"stream":"s","data":{"m0":1}}}"#;
+        read(&mut envelopes, line).expect("it is plain");
+        prop_assert!(!read(&mut envelopes, line).expect("it is plain").novel, "known by now");
+    }
+}

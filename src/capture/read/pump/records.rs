@@ -65,6 +65,9 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     fn write(&mut self, stream: usize, record: &[u8], traits: Traits, spots: Option<&[Spot]>) {
         self.counts.record(stream, record.len());
         self.seen.end_marks[stream] = false;
+        if traits.novel {
+            self.sourced.record(stream, record);
+        }
         let record = match &mut self.transforms[stream] {
             Some(transform) => transform.apply(record, spots.or_else(|| self.parser.spots(traits))),
             None => record,

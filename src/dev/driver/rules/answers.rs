@@ -1,6 +1,6 @@
 //! Answers to Spec, Discover and Validate (R1 to R4, R9; flow-protocol.md, sections 3.4 to 3.7).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::flow::message::{
     CaptureSpec, Discovered, DiscoveredBinding, PROTOCOL_VERSION, Response, Spec, Validated,
 };
+use crate::flow::name::compared;
 use crate::json::pointer::to_path;
 
 /// The specification (R1).
@@ -21,6 +22,10 @@ pub(crate) fn spec(spec: &Spec) -> Result<(), Failure> {
     if spec.protocol != PROTOCOL_VERSION {
         let what = format!("the spec says protocol {}, not {PROTOCOL_VERSION}", spec.protocol);
         return broken(what, "answer with the protocol that Flow speaks");
+    }
+    if spec.documentation_url.trim().is_empty() {
+        let what = "the spec has no documentationUrl".to_owned();
+        return broken(what, "set `documentationUrl` in shim.yaml, or in the connector's own spec");
     }
     if spec.resource_path_pointers.is_empty() {
         let what = "the spec has no resourcePathPointers".to_owned();
@@ -75,10 +80,17 @@ pub(crate) fn discovered(discovered: &Discovered, pointers: &[String]) -> Vec<St
     let mut problems = Vec::new();
     let (r3, r4) = (Rule::R3, Rule::R4);
     let mut paths = HashSet::new();
+    let mut names: HashMap<String, &str> = HashMap::new();
     for binding in &discovered.bindings {
         let name = &binding.recommended_name;
         if name.is_empty() {
             problems.push(format!("{r3}: a binding has no recommendedName"));
+        } else if compared(name).is_empty() {
+            problems.push(format!(
+                "{r3}: nothing is left of the recommendedName {name:?} in a collection's name"
+            ));
+        } else if let Some(twin) = names.insert(compared(name), name) {
+            problems.push(format!("{r3}: the recommendedNames {twin:?} and {name:?} make one collection"));
         }
         match resource_path(binding, pointers) {
             Err(what) => problems.push(format!("{r4}: the resourceConfig of {name:?} {what}")),
@@ -188,6 +200,7 @@ mod tests {
     fn a_spec_is_complete() {
         assert!(spec(&good()).is_ok());
         assert!(spec(&Spec { protocol: 1, ..good() }).is_err());
+        assert!(spec(&Spec { documentation_url: " ".to_owned(), ..good() }).is_err());
         assert!(spec(&Spec { resource_path_pointers: Vec::new(), ..good() }).is_err());
         assert!(spec(&Spec { config_schema_json: Vec::new(), ..good() }).is_err());
         let strict = br#"{"additionalProperties":false}"#.to_vec();
@@ -206,7 +219,8 @@ mod tests {
         assert!(problems(&[found(&schema, "/n")])[0].contains("may be null"));
         assert!(problems(&[found(&schema, "/o/f")])[0].contains("fractional"));
         assert!(problems(&[found(&schema, "id")])[0].contains("not a JSON pointer"));
-        assert!(problems(&[found(&schema, "/id"), found(&schema, "/id")])[0].contains("two bindings"));
+        let twice = problems(&[found(&schema, "/id"), found(&schema, "/id")]);
+        assert!(twice[0].contains("make one collection") && twice[1].contains("two bindings"), "{twice:?}");
         let other = DiscoveredBinding { resource_path: vec!["x".to_owned()], ..found(&schema, "/id") };
         assert!(problems(&[other])[0].contains("makes the path"));
     }
