@@ -1,5 +1,5 @@
-//! What `read.parallelism` gives: four streams of a source that waits for each of its records, read by
-//! one process and by four. Waiting takes no processor, so a debug build shows the same.
+//! What `read.parallelism` gives in a first session: four streams of a source that waits for each of its
+//! records, and tells its states only at each stream's end, read by one process and by four. Waiting takes no processor, so a debug build shows the same.
 //!
 //! `cargo bench --bench streams` prints both times and their ratio.
 
@@ -39,7 +39,7 @@ fn read(parallelism: u32) -> Duration {
     let source = folder.path().join("source.sh");
     std::fs::write(&source, SOURCE).expect("written");
     let yaml = format!(
-        "protocol: airbyte\ncommand: [sh, {}]\nread: {{parallelism: {parallelism}}}\nstate: {{format: stream}}\n",
+        "protocol: airbyte\ncommand: [sh, {}]\nread: {{parallelism: {parallelism}}}\n",
         source.display()
     );
     std::fs::write(folder.path().join("shim.yaml"), yaml).expect("written");

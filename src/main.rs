@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -15,7 +16,8 @@ use flow_shim::json::nearest::nearest;
 use flow_shim::settings::RunOptions;
 use flow_shim::{dev, log, upstream};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::fs::{OFlags, fcntl_getfl, fstat};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -131,11 +133,18 @@ fn with_runtime(work: impl AsyncFnOnce(Shutdown) -> Result<u8, Failure>) -> Resu
                 }
             });
         }
+        // The default would kill us without a word; with a handler, the write fails, which is told. The
+        // handler stays, and is not inherited by upstream.
+        let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
         if let Ok(output) = std::io::stdout().as_fd().try_clone_to_owned() {
-            std::thread::spawn(move || {
+            let watch = move || {
                 wait_for_hangup(&output);
                 stopper.stop(Stop::OutputClosed);
-            });
+            };
+            std::thread::Builder::new()
+                .name("hangup".to_owned())
+                .spawn(watch)
+                .map_err(|error| Failure::new(Code::SYSTEM, format!("no thread can be started: {error}")))?;
         }
         work(shutdown).await
     })
@@ -146,7 +155,14 @@ async fn run(options: RunOptions, shutdown: Shutdown) -> Result<u8, Failure> {
     let connector = options.resolve(shutdown)?;
     // Plain files: std's stdin and stdout have buffers of their own that would only be in the way.
     let input = File::from(own(std::io::stdin().as_fd().try_clone_to_owned())?);
-    let output = File::from(own(std::io::stdout().as_fd().try_clone_to_owned())?);
+    let output = own(std::io::stdout().as_fd().try_clone_to_owned())?;
+    if stands_in(&output) {
+        return Err(Failure::new(
+            Code::PIPES,
+            "stdout is closed, so nobody can read what is captured; start flow-shim with stdout open",
+        ));
+    }
+    let output = File::from(output);
     upstream::run(connector, input, output).await?;
     Ok(0)
 }
@@ -162,6 +178,14 @@ fn keep_secrets_off_disk() {
 
 fn own(fd: std::io::Result<OwnedFd>) -> Result<OwnedFd, Failure> {
     fd.map_err(|error| Failure::new(Code::PIPES, format!("stdin or stdout is not open: {error}")))
+}
+
+/// Whether this is what Rust's runtime opens where stdout is closed at the start: `/dev/null`, for
+/// reading and writing. A shell's `>/dev/null` is for writing only.
+fn stands_in(output: &OwnedFd) -> bool {
+    let null = std::fs::metadata("/dev/null").map(|null| null.rdev());
+    let same = fstat(output).is_ok_and(|stat| null.is_ok_and(|null| null == stat.st_rdev));
+    same && fcntl_getfl(output).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
 /// Ends once nobody can read what is written to the pipe any more.

@@ -140,7 +140,7 @@ impl UpstreamProtocol for Airbyte {
         let call = self.channel.call(streams, &catalog, &routes);
         let (variables, channel) = call.map(|call| (call.variables, call.plan)).unzip();
         let invocation = Invocation { arguments, files, variables: variables.unwrap_or_default() };
-        Ok(ReadPlan { invocation, routes, durable: None, channel })
+        Ok(ReadPlan { invocation, routes, durable: None, channel, batches: None })
     }
 
     fn parser(&self) -> LineParser {

@@ -9,6 +9,7 @@
 //! - `input`: upstream's output, up to events; `documents`: from a record to a document.
 //! - `state`: what Flow keeps for us; `refresh`: row ids, and the rows of earlier full refreshes.
 //! - `collections`: bindings, and the name, schema and key of a collection; `config`: the endpoint config.
+//! - `threads`: threads of our own.
 //! - `processes`: upstream's processes, which `supervisor` starts and ends.
 
 mod apply;
@@ -30,4 +31,5 @@ pub mod session;
 pub mod shutdown;
 pub mod state;
 mod stray;
+mod threads;
 mod validate;

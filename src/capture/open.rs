@@ -16,9 +16,8 @@ use super::collections::meta;
 use super::collections::shards;
 use super::config::shape::skips_interval;
 use super::protocol::UpstreamProtocol;
-use super::read::parallel::Outcome;
 use super::read::standing::counted_streams;
-use super::read::{Part, Reader};
+use super::read::{End, Part, Reader};
 use super::session::Session;
 use super::shutdown::unwritten;
 use super::state::CaptureState;
@@ -54,7 +53,13 @@ impl<P: UpstreamProtocol> Session<P> {
             state.leave_shared();
         }
         let survey = self.survey(&capture, &bound, &mut state).await?;
-        self.read(&bound, &survey, sharing, &mut state).await?;
+        if self.read(&bound, &survey, sharing, &mut state).await? == End::GaveUp {
+            // Flow's next session goes on; to wait here would only put it off.
+            log::status(
+                "Gave up: upstream hung; what it has read is committed, and the next session goes on",
+            );
+            return Ok(());
+        }
         log::status(&format!("Up to date: {} read to the end", counted_streams(bound.len())));
         // Everything is committed; a session that is to stay up waits.
         let least = self.definition.read.min_interval.filter(|_| !skips_interval(&capture.config_json));
@@ -104,7 +109,7 @@ impl<P: UpstreamProtocol> Session<P> {
         survey: &Survey,
         sharing: Sharing<'_>,
         state: &mut CaptureState,
-    ) -> Result<(), Failure> {
+    ) -> Result<End, Failure> {
         let reader = Reader {
             protocol: &self.protocol,
             definition: &self.definition,
@@ -112,21 +117,26 @@ impl<P: UpstreamProtocol> Session<P> {
             discovered: survey.discovered.as_deref(),
         };
         if reader.may_read_apart(bound, state) {
-            opened(&mut self.is_open, &mut self.writer, false).await?;
+            self.upstream
+                .shutdown
+                .unless_stopped(opened(&mut self.is_open, &mut self.writer, false))
+                .await??;
             let read =
                 reader.read_apart(bound, &survey.streams, state, &self.writer, &mut self.requests).await?;
-            if read == Outcome::Read {
-                return Ok(());
+            if let Some(end) = read {
+                return Ok(end);
             }
         }
         let part = Part { bound, streams: &survey.streams, sharing };
         let planned = reader.plan(&part, state)?;
-        opened(&mut self.is_open, &mut self.writer, planned.plan.durable.is_some()).await?;
+        let opened = opened(&mut self.is_open, &mut self.writer, planned.plan.durable.is_some());
+        self.upstream.shutdown.unless_stopped(opened).await??;
         reader.read(part, planned, state, &mut self.writer, Some(&mut self.requests)).await
     }
 
     async fn opened(&mut self, explicit_acknowledgements: bool) -> Result<(), Failure> {
-        opened(&mut self.is_open, &mut self.writer, explicit_acknowledgements).await
+        let opened = opened(&mut self.is_open, &mut self.writer, explicit_acknowledgements);
+        self.upstream.shutdown.unless_stopped(opened).await?
     }
 }
 

@@ -4,6 +4,8 @@
 //! never asks which one it has. Everything here is neutral: no Flow message, no Airbyte or Singer
 //! word. Where one protocol needs something the other lacks, it is a method with a default.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -158,6 +160,9 @@ pub struct ReadPlan {
     pub durable: Option<&'static str>,
     /// The sockets that the invocation asks upstream to open; `None` where all comes on stdout.
     pub channel: Option<ChannelPlan>,
+    /// The folder in which upstream writes files of records that it then names, and that we remove; `None`
+    /// where it writes none, or nobody knows where.
+    pub batches: Option<PathBuf>,
 }
 
 /// A name under which upstream prints a stream.

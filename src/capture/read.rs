@@ -27,13 +27,14 @@ use super::documents::document::Documents;
 use super::documents::oversized::RecordLimit;
 use super::documents::router::Router;
 use super::documents::transform::{Places, Transform};
+use super::input::batch::Batches;
 use super::input::channel::{Channel, ChannelPlan, Opening, Partitions};
 use super::input::parser::LineParser;
 use super::processes::supervisor::{Ended, Running, Upstream};
 use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, Route, UpstreamProtocol};
 use super::refresh::Refreshes;
 use super::requests::Requests;
-use super::shutdown::stopped;
+use super::shutdown::{stopped, unwritten};
 use super::state::CaptureState;
 use super::state::acknowledged::StateFile;
 use super::state::sharing::Sharing;
@@ -41,6 +42,15 @@ use super::stray::stray_request;
 use crate::failure::Failure;
 use crate::flow::writer::Writer;
 use crate::shim::definition::Definition;
+
+/// How a read ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Everything was read.
+    Read,
+    /// Upstream hung and was stopped; what it had read is committed.
+    GaveUp,
+}
 
 /// What all reads of a session have in common.
 pub(super) struct Reader<'a, P> {
@@ -81,14 +91,33 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         planned: Planned,
         state: &mut CaptureState,
         writer: &mut Writer,
+        requests: Option<&mut Requests>,
+    ) -> Result<End, Failure> {
+        let batches = Batches::begin(planned.plan.batches.clone());
+        let mut batches = self.upstream.shutdown.unless_stopped(batches).await??;
+        let read = Box::pin(self.run(part, planned, state, writer, requests, &mut batches)).await;
+        batches.end().await;
+        read
+    }
+
+    async fn run(
+        &self,
+        part: Part<'_>,
+        planned: Planned,
+        state: &mut CaptureState,
+        writer: &mut Writer,
         mut requests: Option<&mut Requests>,
-    ) -> Result<(), Failure> {
+        batches: &mut Batches,
+    ) -> Result<End, Failure> {
         let Part { bound, streams, sharing } = part;
         let Planned { refreshes, plan } = planned;
         let read_at = Timestamp::now().to_string();
         let standing = standing(&sharing, state, streams.len());
         let mut running = self.upstream.start(&plan.invocation)?;
-        let channel = plan.channel.as_ref().map(|channel| self.channel(channel, &plan, &running));
+        let channel =
+            plan.channel.as_ref().map(|channel| self.channel(channel, &plan, &running)).transpose()?;
+        let shutdown = &self.upstream.shutdown;
+        let broken = writer.broken();
         let transforms = transforms(bound);
         let state_file = plan.durable.map(|name| StateFile::new(running.file(name)));
         let state_file = state_file.as_ref();
@@ -107,6 +136,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             counts: Counts::new(streams.len()),
             sourced,
             cadence: Cadence::new(self.definition.read.checkpoint_every.clone()),
+            batches,
             seen: Seen::nothing(streams.len()),
             progress: Progress::new(streams.len()),
             standing,
@@ -116,21 +146,21 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             sharing,
             partitions: channel.as_ref().map(|channel| Partitions::new(channel.counter())),
         };
-        pump.begin().await?;
         let watch = watchdog::Watch::over(&running, self.upstream.idle_timeout);
         let (output, left_behind) = running.output();
         let read = tokio::select! {
-            read = pump.run(output, channel) => read,
+            read = async { pump.begin().await?; pump.run(output, channel).await } => read,
+            error = broken => Err(unwritten(error)),
             never = left_behind => match never {},
             () = watch.expired() => Ok(()),
-            why = self.upstream.shutdown.requested() => Err(stopped(why)),
+            why = shutdown.requested() => Err(stopped(why)),
             failure = sharing.ended() => Err(failure),
             failure = stray_request(requests.as_deref_mut(), state_file) => Err(failure),
         };
         pump.seen.last_stream = pump.last_stream();
         if let Some(verdict) = watch.verdict(&pump.seen) {
             cut_short(running).await;
-            return verdict;
+            return verdict.map(|()| End::GaveUp);
         }
         if let Err(failure) = read {
             cut_short(running).await;
@@ -140,7 +170,8 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             ended = running.ended(false) => ended?,
             failure = stray_request(requests, state_file) => return Err(failure),
         };
-        conclude(pump, &ended, bound, &read_at).await
+        shutdown.unless_stopped(conclude(pump, &ended, bound, &read_at)).await??;
+        Ok(End::Read)
     }
 
     /// What reads the lines, and notes what the transforms may have to change.
@@ -153,7 +184,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
     }
 
     /// Waits for the sockets that upstream was asked to open.
-    fn channel(&self, channel: &ChannelPlan, plan: &ReadPlan, running: &Running) -> Channel {
+    fn channel(&self, channel: &ChannelPlan, plan: &ReadPlan, running: &Running) -> Result<Channel, Failure> {
         tracing::info!(sockets = channel.sockets, "upstream is asked to open a data channel");
         let opening = Opening {
             routes: &plan.routes,
@@ -168,7 +199,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
 /// What a read of so many streams tells of itself; one process of several leaves most to the others.
 fn standing(sharing: &Sharing<'_>, state: &CaptureState, streams: usize) -> Standing {
     match sharing {
-        Sharing::Process(_) => Standing::of_process(streams),
+        Sharing::Process { .. } => Standing::of_process(streams),
         _ => Standing::begin(state, streams),
     }
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 
 use tokio::sync::mpsc;
 
+use super::threads;
 use crate::failure::{Code, Failure};
 use crate::flow::codec::{Codec, CodecError};
 use crate::flow::message::Request;
@@ -15,10 +16,10 @@ use crate::flow::reader::Reader;
 pub struct Requests(mpsc::Receiver<Result<Request, CodecError>>);
 
 impl Requests {
-    /// Starts the thread that reads `input`.
-    pub fn start(input: impl Read + Send + 'static, codec: Codec) -> Self {
+    /// Starts the thread that reads `input`. Fails where the system has no thread for it.
+    pub fn start(input: impl Read + Send + 'static, codec: Codec) -> Result<Self, Failure> {
         let (sender, receiver) = mpsc::channel(4);
-        std::thread::spawn(move || {
+        let read = move || {
             let mut reader = Reader::new(input, codec);
             while let Some(request) = reader.message::<Request>().transpose() {
                 let broken = request.is_err();
@@ -26,8 +27,9 @@ impl Requests {
                     break;
                 }
             }
-        });
-        Self(receiver)
+        };
+        threads::spawn("requests", read)?;
+        Ok(Self(receiver))
     }
 
     /// The next request; `None` once Flow has no more. Safe to drop: no request is lost.

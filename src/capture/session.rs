@@ -20,6 +20,7 @@ use super::processes::supervisor::Upstream;
 use super::protocol::{UpstreamProtocol, UpstreamSpec};
 use super::requests::Requests;
 use super::shutdown::{stopped, unwritten};
+use super::threads;
 use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::{PROTOCOL_VERSION, Request, Response, Spec};
@@ -28,8 +29,9 @@ use crate::oauth::spec::{self, Consent};
 use crate::shim::definition::Definition;
 use crate::shim::documentation;
 
-/// How long a reader that stalls may take for our last bytes once a stop was asked for.
-const LAST_BYTES: Duration = Duration::from_secs(5);
+/// How long a reader that stalls may take for our last bytes once a stop was asked for. It has had the
+/// time that upstream took to stop besides.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// One session.
 pub struct Session<P> {
@@ -57,8 +59,9 @@ pub async fn serve<P: UpstreamProtocol>(
     output: impl Write + Send + 'static,
 ) -> Result<(), Failure> {
     let shutdown = upstream.shutdown.clone();
-    let requests = Requests::start(input, codec);
-    let writer = Writer::start(output, codec);
+    let requests = Requests::start(input, codec)?;
+    let writer = Writer::start(output, codec).map_err(|error| threads::refused(&error))?;
+    let patience = upstream.grace();
     let mut session = Session {
         protocol,
         definition,
@@ -69,7 +72,15 @@ pub async fn serve<P: UpstreamProtocol>(
         flags: FeatureFlags::default(),
         spec,
     };
-    let result = session.run().await;
+    let result = tokio::select! {
+        // A large future, which would be moved around on the stack.
+        result = Box::pin(session.run()) => result,
+        // Dropping the session kills upstream.
+        why = shutdown.overdue(patience) => {
+            tracing::warn!("the session did not end in time after it was asked to stop; it is given up");
+            Err(stopped(why))
+        }
+    };
     // Whatever the result: what was handed over before it must reach Flow.
     let written = tokio::select! {
         written = session.writer.finish() => written.map_err(unwritten),
@@ -109,7 +120,8 @@ impl<P: UpstreamProtocol> Session<P> {
                     ));
                 }
             };
-            self.writer.send(&response).await.map_err(unwritten)?;
+            let shutdown = &self.upstream.shutdown;
+            shutdown.unless_stopped(self.writer.send(&response)).await?.map_err(unwritten)?;
         }
     }
 

@@ -50,14 +50,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread that writes to `output`.
-    pub fn start(mut output: impl Write + Send + 'static, codec: Codec) -> Self {
+    /// Starts the thread that writes to `output`. Fails where the system has no thread for it.
+    pub fn start(mut output: impl Write + Send + 'static, codec: Codec) -> std::io::Result<Self> {
         let (full, mut to_write) = mpsc::channel::<Vec<u8>>(UNDER_WAY);
         let (written, empty) = mpsc::channel(UNDER_WAY);
         let (report, done) = oneshot::channel();
         let failed = Arc::new(OnceLock::new());
         let failure = failed.clone();
-        std::thread::spawn(move || {
+        let write = move || {
             while let Some(mut buffer) = to_write.blocking_recv() {
                 if let Err(error) = output.write_all(&buffer).and_then(|()| output.flush()) {
                     // Nobody else sets it.
@@ -72,9 +72,10 @@ impl Writer {
             }
             // Likewise for the report.
             let _ = report.send(());
-        });
+        };
+        std::thread::Builder::new().name("writer".to_owned()).spawn(write)?;
         let buffer = Vec::with_capacity(FULL + FULL / 4);
-        Self { codec, buffer, full, empty: Some(empty), done: Some(done), failed, ended: None }
+        Ok(Self { codec, buffer, full, empty: Some(empty), done: Some(done), failed, ended: None })
     }
 
     /// A writer to the same output, for documents whose checkpoints come apart from those of others. It
@@ -132,6 +133,16 @@ impl Writer {
             self.buffer.truncate(ended);
         }
         self.hand_over().await
+    }
+
+    /// Ends once nothing more can be written, with the reason; never before. For those that wait for
+    /// something else and would only notice at their next write.
+    pub fn broken(&self) -> impl Future<Output = WriteError> + use<> {
+        let (full, failed) = (self.full.clone(), self.failed.clone());
+        async move {
+            full.closed().await;
+            why(&failed)
+        }
     }
 
     /// Loses nothing when it is dropped while it waits.
@@ -249,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_branch_writes_whole_transactions() {
         let (mut reader, output) = std::io::pipe().expect("a pipe");
-        let mut writer = Writer::start(output, Codec::Json);
+        let mut writer = Writer::start(output, Codec::Json).expect("a thread");
         let mut branches = [writer.branch(), writer.branch()];
         let checkpoint = Response { checkpoint: Some(Checkpoint::default()), ..Response::default() };
         for branch in &mut branches {
@@ -271,7 +282,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_goes_away_is_noticed() {
         let (reader, output) = std::io::pipe().expect("a pipe");
-        let mut writer = Writer::start(output, Codec::Json);
+        let mut writer = Writer::start(output, Codec::Json).expect("a thread");
         drop(reader);
         writer.captured(0, b"{}", b"");
         // The first flush may still find the thread alive.
@@ -283,7 +294,7 @@ mod tests {
     #[tokio::test]
     async fn why_writing_fails_is_told() {
         let full = std::fs::File::options().write(true).open("/dev/full").expect("it is there");
-        let mut writer = Writer::start(full, Codec::Json);
+        let mut writer = Writer::start(full, Codec::Json).expect("a thread");
         writer.captured(0, b"{}", b"");
         writer.flush().await.expect("the thread is alive");
         let failed =
@@ -300,7 +311,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_response_that_is_none_is_told_from_a_reader_that_goes_away() {
-        let mut writer = Writer::start(std::io::sink(), Codec::Json);
+        let mut writer = Writer::start(std::io::sink(), Codec::Json).expect("a thread");
         let response = oracle(0, "{");
         assert!(matches!(writer.send(&response).await, Err(WriteError::Response(_))));
         writer.finish().await.expect("nothing was written");

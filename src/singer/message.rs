@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::capture::event::{Batch, Event, LineError, Record, Schema, Traits};
@@ -165,11 +166,19 @@ fn batch(message: Message<'_>) -> Result<Event<'_>, LineError> {
 /// (singer-protocol.md, 3.6; fixture meltanolabs-tap-postgres-batch).
 fn local(uri: &str) -> Option<PathBuf> {
     let path = match uri.split_once("://") {
-        Some(("file", path)) => path,
+        // The empty host and `localhost` are the same (RFC 8089).
+        Some(("file", path)) => {
+            path.strip_prefix("localhost").filter(|rest| rest.starts_with('/')).unwrap_or(path)
+        }
         Some(_) => return None,
         None => uri,
     };
     Some(PathBuf::from(path))
+}
+
+/// The folder of batch files that a config names; `None` where it names none that is local.
+pub(super) fn batch_root(config: &Value) -> Option<PathBuf> {
+    local(config.pointer("/batch_config/storage/root")?.as_str()?)
 }
 
 fn damaged(kind: &'static str, stream: Option<&str>, cause: &str) -> LineError {

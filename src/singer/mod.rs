@@ -159,6 +159,7 @@ impl UpstreamProtocol for Singer {
         Ok(ReadPlan {
             invocation: Invocation { arguments, files, variables: Vec::new() },
             channel: None,
+            batches: message::batch_root(config),
             routes: routes::routes(streams, discovered),
             durable: rewritten.then_some("state.json"),
         })

@@ -64,6 +64,11 @@ impl Flow {
         }
     }
 
+    /// A backfill: the collection begins anew.
+    pub(crate) fn reset(&mut self, binding: usize) {
+        self.collections[binding] = Collection::default();
+    }
+
     /// Takes what was read: all up to the last checkpoint, and nothing behind it.
     pub(crate) fn commit(&mut self, read: &[Value]) {
         let Some(last) = read.iter().rposition(|message| message.get("checkpoint").is_some()) else { return };

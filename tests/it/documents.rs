@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Connector, airbyte, open, singer};
+use crate::harness::{Connector, airbyte, open};
 use crate::messages::SPEC;
 
 fn played(lines: &str) -> crate::harness::Run {
@@ -148,24 +148,4 @@ fn one_name_in_two_namespaces_is_two_bindings() {
     let run = connector.run(&[open(json!({}), &[bind("a"), bind("b")], json!({}))]).succeeded();
     assert_eq!(run.documents(0)[0]["id"], 2);
     assert_eq!(run.documents(1)[0]["id"], 1);
-}
-
-#[test]
-fn batches_of_a_tap_are_read_and_removed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("users-1.json");
-    std::fs::write(&file, "{\"id\":1}\n{\"id\":2,\"_sdc_deleted_at\":\"2024-01-01\"}\n").expect("written");
-    let lines = format!(
-        "{{\"type\":\"SCHEMA\",\"stream\":\"users\",\"schema\":{{}},\"key_properties\":[\"id\"]}}\n{{\"type\":\"BATCH\",\"stream\":\"users\",\"encoding\":{{\"format\":\"jsonl\",\"compression\":\"gzip\"}},\"manifest\":[\"file://{}\"]}}\n",
-        file.display()
-    );
-    let catalog = r#"{"streams":[{"tap_stream_id":"users","stream":"users","key_properties":["id"],"schema":{"properties":{"id":{"type":"integer"}}},"metadata":[]}]}"#;
-    let connector = Connector::playing(
-        "singer",
-        &[("read.jsonl", &lines), ("discover.json", catalog), ("about.json", "{\"settings\":{}}")],
-    );
-    let run = connector.run(&[open(json!({}), &[singer("users", "FULL_TABLE")], json!({}))]).succeeded();
-    assert_eq!(run.documents(0).len(), 2);
-    assert_eq!(run.documents(0)[1]["_meta"]["op"], "d");
-    assert!(!file.exists(), "the consumer removes batch files");
 }

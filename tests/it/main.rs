@@ -2,6 +2,7 @@
 
 // What tests share.
 mod atf_folder;
+mod campaign_source;
 mod channel_captures;
 mod channel_source;
 mod crash_model;
@@ -22,6 +23,8 @@ mod sources;
 mod acknowledgements;
 mod atf;
 mod baked;
+mod batches;
+mod campaign;
 mod catalog_flag;
 mod check;
 mod code_names;
@@ -48,6 +51,7 @@ mod junk;
 mod kill_matrix;
 mod last_words;
 mod layering;
+mod limits;
 mod mutations;
 mod oauth_consent;
 mod oauth_sealed;
@@ -83,6 +87,7 @@ mod sourced;
 mod state_file;
 mod state_forms;
 mod state_model;
+mod stops;
 mod stream_overrides;
 mod takeover;
 mod tap_words;

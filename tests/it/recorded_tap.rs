@@ -29,6 +29,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+if [ -d "$TAP/batches" ]; then cp "$TAP"/batches/* "$SEEN/batches/"; fi
 answer "$lines" jsonl
 "#;
 
@@ -70,7 +71,12 @@ impl Tap {
                 binding(resource, &[id], &["/_meta/row_id"])
             })
             .collect();
-        self.ask(&[open(config(), &bindings, state)])
+        let mut config = config();
+        if Path::new(&self.recording).join("batches").exists() {
+            let root = self.seen.path().join("batches");
+            config["batch_config"] = json!({"storage": {"root": format!("file://{}", root.display())}});
+        }
+        self.ask(&[open(config, &bindings, state)])
     }
 
     /// A file that the last read was given.

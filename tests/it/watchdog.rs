@@ -121,6 +121,79 @@ fn an_operation_that_takes_too_long_says_which() {
     assert!(run.last_words().contains("timeouts.spec"), "{}", run.last_words());
 }
 
+/// A Python that the shim runs itself: printing its stacks ends it. A script in between would live on.
+fn late(limits: &str, source: &str) -> Option<Connector> {
+    let python =
+        std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    let python = python.ok().filter(|output| output.status.success());
+    let Some(python) = python.and_then(|output| String::from_utf8(output.stdout).ok()) else {
+        crate::environment::leave_out("a late Python", "there is no python3");
+        return None;
+    };
+    let yaml = format!(
+        "protocol: airbyte\ncommand: [{}, FOLDER/source.py]\ntimeouts: {{stop: 5s, {limits}}}\nread: {{idleTimeout: 1s}}\n",
+        python.trim()
+    );
+    let script =
+        format!("import sys, time\nverb = sys.argv[1]\ndef never():\n    time.sleep(1000)\n{source}\n");
+    Some(Connector::shim(&yaml, &[("source.py", &script)]))
+}
+
+#[test]
+fn a_time_limit_that_has_passed_stays_the_verdict_however_a_python_ends() {
+    let spec = "print('{\"type\":\"SPEC\",\"spec\":{\"connectionSpecification\":{}}}')";
+    let later = format!("if verb == 'spec':\n    {spec}\nelse:\n    never()");
+    let validate =
+        json!({"validate": {"connectorType": "IMAGE", "config": {}, "name": "acmeCo/x", "bindings": []}});
+    let read = open(json!({}), &[airbyte("users", "incremental")], json!({}));
+    for (limits, source, request, code, setting) in [
+        ("spec: 1s", "never()", crate::harness::spec(), "no-answer", "timeouts.spec"),
+        ("check: 1s", &*later, validate, "no-answer", "timeouts.check"),
+        ("discover: 1s", &*later, crate::harness::discover(&json!({})), "no-answer", "timeouts.discover"),
+        ("spec: 60s", &*later, read, "upstream-hung", "read.idleTimeout"),
+    ] {
+        let Some(connector) = late(limits, source) else { return };
+        let run = connector.run(&[request]);
+        let last = run.logs.last().expect("last words");
+        assert_eq!(run.code, 13, "{setting}: {last}");
+        assert_eq!(last["fields"]["code"], code, "{last}");
+        assert_eq!(last["fields"]["failureType"], "transient", "{last}");
+        assert!(run.last_words().contains(setting), "{last}");
+        assert!(said(&run, "in never"), "the stacks are in the log: {:?}", run.logs);
+    }
+}
+
+#[test]
+fn a_hang_with_everything_committed_waits_for_nothing_and_says_that_it_gave_up() {
+    for parallelism in [1, 3] {
+        let yaml = format!(
+            "protocol: airbyte\ncommand: [sh, FOLDER/source.sh]\nconfig: {{schema: {{type: object}}}}\ntimeouts: {{stop: 1s}}\n\
+             read: {{idleTimeout: 1s, minInterval: 1h, parallelism: {parallelism}}}\n"
+        );
+        // With several processes, only that of `orders` hangs.
+        let script = format!(
+            "for argument; do [ \"$last\" = --catalog ] && catalog=$argument; last=$argument; done\n\
+             for name in $(grep -o '\"name\":\"[a-z]*\"' \"$catalog\" | cut -d'\"' -f4); do\n\
+             echo '{}' | sed s/users/$name/; echo '{}' | sed s/users/$name/; done\n\
+             [ $name = orders ] && exec sleep 600\nexit 0\n",
+            RECORD.trim(),
+            STATE.trim()
+        );
+        let connector = Connector::shim(&yaml, &[("source.sh", &script)]);
+        let bindings = [airbyte("users", "incremental"), airbyte("orders", "incremental")];
+        let mut child = connector.command().spawn().expect("starts");
+        let mut stdin = child.stdin.take().expect("stdin");
+        writeln!(stdin, "{}", open(json!({}), &bindings, json!({}))).expect("written");
+        // stdin stays open, so that only the shim itself can end this.
+        let run = Run::of(child.wait_with_output().expect("it ends")).succeeded();
+        drop(stdin);
+        assert_eq!(run.all("captured").len(), 2, "parallelism {parallelism}");
+        assert_eq!(run.uncommitted(), 0);
+        assert!(said(&run, "upstream hung and was stopped") && said(&run, "Gave up"), "{:?}", run.logs);
+        assert!(!said(&run, "Up to date"), "{:?}", run.logs);
+    }
+}
+
 /// Asks this server again and again over one connection, by `send` and `recv`, and prints a record
 /// after `polls` answers.
 fn poller(port: u16, polls: u32) -> Connector {
@@ -159,4 +232,52 @@ fn a_poller_that_only_its_connection_shows_is_left_alone_and_one_without_an_answ
     assert_eq!(read(&poller(server(true), 12)).succeeded().documents(0).len(), 1);
     let run = read(&poller(server(false), 12));
     assert_eq!(run.code, 13, "{:?}", run.logs);
+}
+
+/// What keeps a container's network for itself; `None` where this machine cannot make one.
+fn contained() -> Option<Vec<&'static str>> {
+    let unshare =
+        ["unshare", "--net", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c"];
+    let made = std::process::Command::new(unshare[0])
+        .args(&unshare[1..])
+        .arg("mount -t sysfs sysfs /sys && ip link set lo up")
+        .output();
+    if made.is_ok_and(|output| output.status.success()) {
+        return Some(unshare.to_vec());
+    }
+    crate::environment::impossible_here("a network namespace", "it takes root, unshare and ip");
+    None
+}
+
+#[test]
+fn a_poller_on_short_lived_connections_is_left_alone_in_a_container() {
+    let (Some(unshare), true) = (contained(), has_python("a poller over HTTP")) else { return };
+    // Server and client are one process, so that all of the namespace is upstream's.
+    let script = format!(
+        "import socket, sys, threading, time\n\
+         server = socket.create_server(('127.0.0.1', 0))\n\
+         def serve():\n    while True:\n        client, _ = server.accept()\n        client.recv(9)\n        client.send(b'!')\n        client.close()\n\
+         threading.Thread(target=serve, daemon=True).start()\n\
+         for _ in range(4):\n    client = socket.create_connection(server.getsockname())\n    client.send(b'?')\n    client.recv(9)\n    client.close()\n    time.sleep(0.7)\n\
+         print({:?})\n",
+        RECORD.trim()
+    );
+    let connector = scripted("python3", "source.py", &script);
+    let inside = connector.command();
+    let mut command = std::process::Command::new(unshare[0]);
+    command
+        .args(&unshare[1..])
+        .arg("mount -t sysfs sysfs /sys && ip link set lo up && exec \"$@\"")
+        .arg("sh");
+    command.arg(inside.get_program()).args(inside.get_args()).current_dir(connector.folder_path());
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("unshare");
+    let request = open(json!({}), &[airbyte("users", "incremental")], json!({}));
+    writeln!(child.stdin.take().expect("stdin"), "{request}").expect("written");
+    let run = Run::of(child.wait_with_output().expect("it ends")).succeeded();
+    assert_eq!(run.documents(0).len(), 1);
 }

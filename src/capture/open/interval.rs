@@ -92,7 +92,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_lasts_its_time() {
         let (reader, writer) = std::io::pipe().expect("a pipe");
-        let mut requests = Requests::start(reader, Codec::Json);
+        let mut requests = Requests::start(reader, Codec::Json).expect("a thread");
         let began = tokio::time::Instant::now();
         let rested = rest(Duration::from_secs(7200), &Shutdown::never(), &mut requests).await;
         assert_eq!((rested.ok(), began.elapsed().as_secs()), (Some(Rested::Over), 7200));
@@ -102,11 +102,11 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_requests_and_signals_end_a_wait() {
         let long = Duration::from_secs(7200);
-        let mut requests = Requests::start(std::io::empty(), Codec::Json);
+        let mut requests = Requests::start(std::io::empty(), Codec::Json).expect("a thread");
         let rested = rest(long, &Shutdown::never(), &mut requests).await;
         assert_eq!(rested.ok(), Some(Rested::Ended));
         let (reader, writer) = std::io::pipe().expect("a pipe");
-        let mut requests = Requests::start(reader, Codec::Json);
+        let mut requests = Requests::start(reader, Codec::Json).expect("a thread");
         let (stopper, shutdown) = Stopper::new();
         stopper.stop(Stop::Signal(15));
         assert!(rest(long, &shutdown, &mut requests).await.is_err());

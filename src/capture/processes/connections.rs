@@ -42,9 +42,9 @@ const RECEIVED: usize = 128;
 /// Bytes of each connection, by the inode of its socket.
 pub type Connections = BTreeMap<u64, u64>;
 
-/// Whether bytes went over one of these connections since an earlier look.
+/// Whether there is a new connection since an earlier look, or bytes went over one that was there.
 pub fn moved(earlier: &Connections, now: &Connections) -> bool {
-    now.iter().any(|(inode, bytes)| *bytes > earlier.get(inode).copied().unwrap_or(0))
+    now.iter().any(|(inode, bytes)| earlier.get(inode).is_none_or(|before| bytes > before))
 }
 
 /// The connections of these processes.
@@ -170,11 +170,11 @@ mod tests {
     }
 
     #[test]
-    fn only_more_bytes_are_a_sign() {
+    fn more_bytes_and_new_connections_are_a_sign() {
         let of = |pairs: &[(u64, u64)]| pairs.iter().copied().collect::<Connections>();
         assert!(moved(&of(&[(1, 10)]), &of(&[(1, 11)])));
-        assert!(moved(&of(&[(1, 10)]), &of(&[(1, 10), (2, 1)])), "a new one that said something");
-        assert!(!moved(&of(&[(1, 10)]), &of(&[(1, 10), (2, 0)])), "a new one that nobody answers");
+        assert!(moved(&of(&[(1, 10)]), &of(&[(1, 10), (2, 0)])), "a new one");
+        assert!(!moved(&of(&[(1, 10)]), &of(&[(1, 10)])), "one that is only there");
         assert!(!moved(&of(&[(1, 10), (2, 5)]), &of(&[(1, 10)])), "one that was closed");
     }
 

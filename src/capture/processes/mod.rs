@@ -10,6 +10,7 @@ mod delayed;
 pub mod invocation;
 pub(super) mod mark;
 pub mod memory;
+pub mod opened;
 pub mod process;
 pub mod pulse;
 pub mod stacks;

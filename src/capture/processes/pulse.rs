@@ -62,7 +62,7 @@ impl Sign {
             Sign::Channel => "bytes on the data channel",
             Sign::Cpu => "CPU time of its processes",
             Sign::Io => "I/O of its processes",
-            Sign::Connections => "bytes on its connections",
+            Sign::Connections => "its connections",
             Sign::Processes => "a process that came or went",
         }
     }

@@ -48,6 +48,11 @@ pub(super) fn ensure() {
     }
 }
 
+/// The warden's process, where there is one.
+pub(super) fn process() -> Option<Pid> {
+    WARDEN.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Pid::from_child)
+}
+
 fn command() -> Command {
     let mut command = Command::new(OURSELVES);
     command.arg0("flow-shim").args(["warden", mark::session()]).current_dir("/");

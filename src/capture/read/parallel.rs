@@ -2,10 +2,12 @@
 //!
 //! A process has its own state and writes whole transactions: its documents wait for its own
 //! checkpoint, so that no other's commits them. A source that keeps one state for all of its streams
-//! cannot be read so. Until that is known, one process reads, a stream with a state first; if such a
-//! state comes, that process is ended, nothing of it has gone out, and all streams are read together.
+//! cannot be read so. All processes start at once; until the form of the state is known, all but one
+//! are held back: they read until their buffers are full, and write nothing (`Sharing::settled`). A state
+//! of one stream, or a stream that ends without any, releases them; a state of all streams ends all
+//! processes, and the streams are read together.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Poll;
@@ -13,7 +15,7 @@ use std::task::Poll;
 use tokio::sync::watch;
 
 use super::standing::Standing;
-use super::{Part, Reader};
+use super::{End, Part, Reader};
 use crate::capture::collections::bindings::BoundBinding;
 use crate::capture::protocol::{BoundStream, UpstreamProtocol};
 use crate::capture::requests::Requests;
@@ -25,23 +27,17 @@ use crate::failure::{Cause, Failure};
 use crate::flow::writer::Writer;
 use crate::shim::read::StateFormat;
 
-/// How all streams were read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// To their end.
-    Read,
-    /// They have to be read together.
-    Together,
-}
-
 /// What the processes have in common.
 struct Company<'a> {
     bound: &'a [BoundBinding],
     streams: &'a [BoundStream],
     form: watch::Sender<Form>,
+    /// The stream whose process is not held back.
+    leader: Option<usize>,
     queue: RefCell<VecDeque<usize>>,
     state: RefCell<&'a mut CaptureState>,
     failures: RefCell<Vec<Failure>>,
+    gave_up: Cell<bool>,
 }
 
 impl<P: UpstreamProtocol> Reader<'_, P> {
@@ -64,7 +60,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
     }
 
     /// Reads each stream in a process of its own. The streams of others are read to their end before the
-    /// failure of one ends the session.
+    /// failure of one ends the session. `None`: they have to be read together.
     pub(crate) async fn read_apart(
         &self,
         bound: &[BoundBinding],
@@ -72,7 +68,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         state: &mut CaptureState,
         writer: &Writer,
         requests: &mut Requests,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Option<End>, Failure> {
         let _ = Standing::begin(state, bound.len());
         let form = watch::Sender::new(self.form(bound, state));
         let mut queue: VecDeque<usize> = (0..bound.len()).collect();
@@ -81,14 +77,15 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             bound,
             streams,
             form,
+            leader: queue.front().copied(),
             queue: RefCell::new(queue),
             state: RefCell::new(state),
             failures: RefCell::default(),
+            gave_up: Cell::new(false),
         };
         let processes = self.definition.read.parallelism.get().min(bound.len());
         tracing::info!(processes, streams = bound.len(), "each stream is read by a process of its own");
-        let workers =
-            (0..processes).map(|worker| Box::pin(self.work(&company, worker, writer.branch()))).collect();
+        let workers = (0..processes).map(|_| Box::pin(self.work(&company, writer.branch()))).collect();
         tokio::select! {
             () = all(workers) => {}
             failure = stray_request(Some(requests), None) => return Err(failure),
@@ -98,11 +95,14 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
                 "upstream keeps one state for all of its streams, so they are read together by one process; set \
                  read.parallelism to 1"
             );
-            return Ok(Outcome::Together);
+            return Ok(None);
         }
         let mut failures = company.failures.into_inner();
         let worst = failures.iter().position(is_stop).unwrap_or(0);
-        if failures.is_empty() { Ok(Outcome::Read) } else { Err(failures.swap_remove(worst)) }
+        if !failures.is_empty() {
+            return Err(failures.swap_remove(worst));
+        }
+        Ok(Some(if company.gave_up.get() { End::GaveUp } else { End::Read }))
     }
 
     /// How upstream keeps its state, as far as the shim and the kept state tell.
@@ -116,37 +116,46 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
     }
 
     /// Takes one stream after the other from the queue.
-    async fn work(&self, company: &Company<'_>, worker: usize, mut writer: Writer) {
-        if worker > 0 {
-            // The sender is there as long as we are.
-            let _ = company.form.subscribe().wait_for(|form| *form != Form::Unknown).await;
-        }
+    async fn work(&self, company: &Company<'_>, mut writer: Writer) {
+        let shutdown = &self.upstream.shutdown;
         while *company.form.borrow() != Form::Shared {
             let Some(stream) = company.queue.borrow_mut().pop_front() else { break };
             let mut state = company.state.borrow_mut().take(stream);
             let read = self.read_one(company, stream, &mut state, &mut writer).await;
-            let written = writer.forget_rest().await.map_err(unwritten);
+            let written = shutdown.unless_stopped(writer.forget_rest()).await;
             company.state.borrow_mut().give_back(stream, state);
-            if let Err(failure) = read.and(written) {
-                if *company.form.borrow() == Form::Shared {
+            match read.and_then(|end| written?.map(|()| end).map_err(unwritten)) {
+                Ok(end) => {
+                    company.gave_up.set(company.gave_up.get() || end == End::GaveUp);
+                    // A stream that was read without a word of its state has none to share.
+                    Form::not_shared(&company.form);
+                }
+                Err(failure) if is_stop(&failure) => {
+                    company.failures.borrow_mut().push(failure);
                     break;
                 }
-                let stop = is_stop(&failure);
-                if !stop {
-                    let stream = company.bound[stream].resource.id.to_string();
-                    tracing::warn!(
-                        stream,
-                        "reading a stream failed, which ends the session once the others are read: {failure}"
-                    );
-                }
-                company.failures.borrow_mut().push(failure);
-                if stop {
-                    break;
-                }
+                Err(failure) => self.failed(company, stream, failure).await,
             }
-            // A stream that was read without a word of its state has none to share.
+        }
+    }
+
+    /// Notes the failure of a stream. Where the streams must be read together after all, it may come of
+    /// their being read apart, and does not count.
+    async fn failed(&self, company: &Company<'_>, stream: usize, failure: Failure) {
+        if company.leader == Some(stream) {
             Form::not_shared(&company.form);
         }
+        let mut form = company.form.subscribe();
+        let known = self.upstream.shutdown.unless_stopped(form.wait_for(|form| *form != Form::Unknown)).await;
+        if known.is_ok() && *company.form.borrow() == Form::Shared {
+            return;
+        }
+        let name = company.bound[stream].resource.id.to_string();
+        tracing::warn!(
+            stream = name,
+            "reading a stream failed, which ends the session once the others are read: {failure}"
+        );
+        company.failures.borrow_mut().push(failure);
     }
 
     async fn read_one(
@@ -155,12 +164,12 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         stream: usize,
         state: &mut CaptureState,
         writer: &mut Writer,
-    ) -> Result<(), Failure> {
+    ) -> Result<End, Failure> {
         let only = stream..=stream;
         let part = Part {
             bound: &company.bound[only.clone()],
             streams: &company.streams[only],
-            sharing: Sharing::Process(&company.form),
+            sharing: Sharing::Process { form: &company.form, leads: company.leader == Some(stream) },
         };
         let planned = self.plan(&part, state)?;
         self.read(part, planned, state, writer, None).await

@@ -27,6 +27,7 @@ use crate::capture::documents::oversized::RecordLimit;
 use crate::capture::documents::router::Router;
 use crate::capture::documents::transform::Transform;
 use crate::capture::event::Batch;
+use crate::capture::input::batch::Batches;
 use crate::capture::input::channel::{Channel, Partitions};
 use crate::capture::input::damaged::is_half;
 use crate::capture::input::lines::Lines;
@@ -79,6 +80,8 @@ pub(super) struct Pump<'a, P: UpstreamProtocol> {
     pub sharing: Sharing<'a>,
     /// Which states wait for records; `None` where records do not come through sockets.
     pub partitions: Option<Partitions>,
+    /// Which files of records were read.
+    pub batches: &'a mut Batches,
     /// What was seen.
     pub seen: Seen,
     /// What is said of rows and rates.
@@ -167,8 +170,13 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         Ok(())
     }
 
-    /// Writes a checkpoint with what changed since the last one.
+    /// Writes a checkpoint with what changed since the last one, once it may go out.
     async fn checkpoint(&mut self) -> Result<(), Failure> {
+        self.sharing.settled().await;
+        self.commit().await
+    }
+
+    async fn commit(&mut self) -> Result<(), Failure> {
         while let Some(widened) = self.sourced.widened() {
             self.sourced_schema(widened).await?;
         }
@@ -203,6 +211,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Hands over documents before their own checkpoint. Those of other processes commit them, so what is
     /// kept of a refresh has to go with them.
     async fn make_room(&mut self) -> Result<(), Failure> {
+        self.sharing.settled().await;
         let refreshes = || (0..self.streams.len()).any(|stream| self.refreshes.is_full_refresh(stream));
         if self.writer.is_branch() && refreshes() { self.checkpoint().await } else { self.flush().await }
     }
@@ -234,7 +243,10 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     async fn wait<T>(&mut self, mut next: impl AsyncFnMut() -> T) -> Result<T, Failure> {
         loop {
             if self.cadence.deadline().is_some_and(|late| late <= Instant::now()) {
+                // While that waits, silence is not upstream's fault.
+                self.pulse.set_waiting(false);
                 self.checkpoint().await?;
+                self.pulse.set_waiting(true);
             }
             let words = [self.progress.deadline(self.seen.documents), self.standing.deadline()];
             let came = match self.cadence.deadline().into_iter().chain(words.into_iter().flatten()).min() {

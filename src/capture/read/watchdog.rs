@@ -1,8 +1,8 @@
 //! Notices that a read hangs: no sign of life of upstream for as long as `read.idleTimeout`.
 //!
 //! Signs are bytes on stdout and stderr, and processes that do something: use at least one percent
-//! of a processor, since an idle JVM uses less, or read or write a single byte, over TCP too. They are looked
-//! at rarely, and only while the pipes are silent. A stream that waits for its quota is given the
+//! of a processor, since an idle JVM uses less, read or write a single byte, over TCP too, or open a
+//! connection. They are looked at rarely, and only while the pipes are silent. A stream that waits for its quota is given the
 //! time that it announced.
 
 use std::cell::RefCell;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::seen::Seen;
 use crate::capture::processes::connections::{self, Connections};
+use crate::capture::processes::opened;
 use crate::capture::processes::process::Process;
 use crate::capture::processes::pulse::{Pulse, RateLimit, Sign};
 use crate::capture::processes::stacks;
@@ -37,6 +38,8 @@ struct Activity {
     io: u64,
     /// Bytes over their connections.
     connections: Connections,
+    /// How many connections they have opened; `None` where the kernel cannot tell.
+    opened: Option<u64>,
     /// Which there are.
     processes: Vec<Pid>,
 }
@@ -48,6 +51,7 @@ impl Activity {
             cpu: processes.iter().map(Process::cpu_time).sum(),
             io: processes.iter().map(Process::io_bytes).sum(),
             connections: connections::of(processes),
+            opened: opened::count(processes),
             processes: processes.iter().map(|process| process.id).collect(),
         }
     }
@@ -60,7 +64,8 @@ impl Activity {
         if self.io != earlier.io {
             return Some(Sign::Io);
         }
-        if connections::moved(&earlier.connections, &self.connections) {
+        let opened = self.opened.zip(earlier.opened).is_some_and(|(now, before)| now > before);
+        if opened || connections::moved(&earlier.connections, &self.connections) {
             return Some(Sign::Connections);
         }
         let used = self.cpu.saturating_sub(earlier.cpu);
@@ -94,7 +99,7 @@ impl Watch {
         stacks::dump(&self.tree, &self.pulse).await;
     }
 
-    /// What a read that was given up comes to; `None` where it was not.
+    /// What a read that was given up comes to, whatever ended meanwhile; `None` where it was not.
     pub(super) fn verdict(&self, seen: &Seen) -> Option<Result<(), Failure>> {
         let expired = self.expired.borrow();
         expired.as_ref().map(|expired| expired.verdict(self.limit.unwrap_or_default(), seen))
@@ -219,7 +224,13 @@ mod tests {
 
     fn idle() -> Activity {
         let connections = [(7, 100)].into();
-        Activity { cpu: Duration::from_secs(9), io: 77, connections, processes: vec![Pid::INIT] }
+        Activity {
+            cpu: Duration::from_secs(9),
+            io: 77,
+            connections,
+            opened: None,
+            processes: vec![Pid::INIT],
+        }
     }
 
     /// After how many minutes a read is given up whose processes do what `look` tells.
@@ -250,21 +261,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_poller_that_only_its_connection_shows_survives_and_one_that_nobody_answers_does_not() {
+    async fn a_poller_that_only_its_connections_show_survives_and_one_that_nobody_answers_does_not() {
         let looks = Cell::new(0_u64);
-        let polling = |answers: u64| {
-            let looks = &looks;
-            looks.set(0);
-            move || {
-                looks.set(looks.get() + 1);
-                // It connects anew each time, and what was said before does not count again.
-                let polls = looks.get() / 6;
-                Activity { connections: [(7 + polls, polls.min(answers).min(1) * 100)].into(), ..idle() }
-            }
+        let polls = || {
+            looks.set(looks.get() + 1);
+            looks.get() / 6
         };
-        let answered = tokio::time::timeout(HOUR * 24, minutes(silent(), polling(1))).await;
-        assert!(answered.is_err());
-        assert_eq!(minutes(silent(), polling(0)).await.0, 60);
+        // On one connection, with bytes; on new ones that are there when it is looked; on ones that are not.
+        let bytes = || Activity { connections: [(7, polls())].into(), ..idle() };
+        assert!(tokio::time::timeout(HOUR * 24, minutes(silent(), bytes)).await.is_err());
+        let anew = || Activity { connections: [(7 + polls(), 0)].into(), ..idle() };
+        assert!(tokio::time::timeout(HOUR * 24, minutes(silent(), anew)).await.is_err());
+        let brief = || Activity { opened: Some(polls()), ..idle() };
+        assert!(tokio::time::timeout(HOUR * 24, minutes(silent(), brief)).await.is_err());
+        let unanswered = || Activity { connections: [(7, 0)].into(), opened: Some(1), ..idle() };
+        assert_eq!(minutes(silent(), unanswered).await.0, 60);
     }
 
     #[tokio::test(start_paused = true)]

@@ -44,8 +44,13 @@ pub enum Sharing<'a> {
     WholeOfShards,
     /// None: other shards read the rest of the streams.
     Shard,
-    /// None: other processes of this session read the rest; the form is told to them.
-    Process(&'a watch::Sender<Form>),
+    /// None: other processes of this session read the rest.
+    Process {
+        /// How upstream keeps its state; whoever finds out tells the others.
+        form: &'a watch::Sender<Form>,
+        /// Whether this one goes on while nothing is known of the form.
+        leads: bool,
+    },
 }
 
 impl Sharing<'_> {
@@ -58,24 +63,33 @@ impl Sharing<'_> {
         let apart = update.shared.as_deref().is_none_or(|shared: &RawValue| protocol.shares_nothing(shared));
         match self {
             Sharing::WholeOfShards if apart => update.shared = None,
-            Sharing::Process(form) if apart && !update.streams.is_empty() => Form::not_shared(form),
+            Sharing::Process { form, .. } if apart && !update.streams.is_empty() => Form::not_shared(form),
             Sharing::Whole | Sharing::WholeOfShards => {}
-            Sharing::Shard | Sharing::Process(_) if apart => {}
+            Sharing::Shard | Sharing::Process { .. } if apart => {}
             Sharing::Shard => return Err(shared("shards; join them to one")),
-            Sharing::Process(form) => {
-                if let Some(shared) = &update.shared {
+            Sharing::Process { form, .. } => {
+                let first = form.send_replace(Form::Shared) != Form::Shared;
+                if let Some(shared) = update.shared.as_ref().filter(|_| first) {
                     warn_together(protocol, shared);
                 }
-                form.send_replace(Form::Shared);
                 return Err(shared(PROCESSES));
             }
         }
         Ok(())
     }
 
+    /// Ends once documents may go out: of several processes, only one writes any before it is known that
+    /// they may be read apart, since all of them come once more where they may not.
+    pub(crate) async fn settled(self) {
+        if let Sharing::Process { form, leads: false } = self {
+            // Where the state is shared, `ended` ends the read. The sender is there as long as that is.
+            let _ = form.subscribe().wait_for(|form| *form == Form::Apart).await;
+        }
+    }
+
     /// The failure of a read that must end because all streams are to be read together.
     pub(crate) async fn ended(self) -> Failure {
-        if let Sharing::Process(form) = self
+        if let Sharing::Process { form, .. } = self
             && form.subscribe().wait_for(|form| *form == Form::Shared).await.is_ok()
         {
             return shared(PROCESSES);

@@ -15,6 +15,8 @@ use crate::capture::documents::router::Router;
 use crate::capture::input::parser::LineParser;
 use crate::capture::processes::pulse::Pulse;
 use crate::capture::protocol::Route;
+use crate::capture::threads;
+use crate::failure::Failure;
 
 /// How often it is looked whether upstream listens: at first, and once it has taken longer than a
 /// program takes to start.
@@ -55,14 +57,21 @@ pub(crate) struct Opening<'a> {
 
 impl Channel {
     /// Begins to wait for the sockets that upstream is asked to open; `path` tells where a name is.
-    pub(crate) fn open(plan: &ChannelPlan, opening: &Opening<'_>, path: impl Fn(&str) -> PathBuf) -> Self {
+    ///
+    /// Fails where the system gives no threads for them.
+    pub(crate) fn open(
+        plan: &ChannelPlan,
+        opening: &Opening<'_>,
+        path: impl Fn(&str) -> PathBuf,
+    ) -> Result<Self, Failure> {
         let sockets = plan.sockets.min(SOCKETS.len());
         let (sender, bundles) = mpsc::channel(UNDER_WAY * sockets.max(1));
         let shared = Arc::new(Shared::new());
-        let mut used = Vec::with_capacity(sockets);
+        // Dropped where a thread cannot be had, which ends the others.
+        let mut channel = Self { bundles, used: Vec::with_capacity(sockets), shared: shared.clone() };
         for (number, name) in SOCKETS.iter().enumerate().take(sockets) {
             let (back, to_be_used) = std::sync::mpsc::channel();
-            used.push(back);
+            channel.used.push(back);
             let reader = match &plan.form {
                 Form::Lines => {
                     Reader::Lines(Box::new(((opening.parser)(), Router::new(opening.routes.to_vec()))))
@@ -78,13 +87,13 @@ impl Channel {
                 pulse: opening.pulse.clone(),
             };
             let (path, shared) = (path(name), shared.clone());
-            std::thread::spawn(move || {
+            threads::spawn(name, move || {
                 if let Some(stream) = shared.connect(&path) {
                     socket.read(stream);
                 }
-            });
+            })?;
         }
-        Self { bundles, used, shared }
+        Ok(channel)
     }
 
     /// The next bundle of any socket; `None` once all of them have ended.
@@ -187,7 +196,7 @@ mod tests {
     fn open(folder: &Path, sockets: usize, limit: usize) -> Channel {
         let plan = ChannelPlan { sockets, form: Form::Lines };
         let opening = Opening { routes: &[], parser: &parser, limit, pulse: &Arc::new(Pulse::new()) };
-        Channel::open(&plan, &opening, |name| folder.join(name))
+        Channel::open(&plan, &opening, |name| folder.join(name)).expect("threads")
     }
 
     #[tokio::test]

@@ -61,8 +61,8 @@ impl Upstream {
     /// Runs upstream to its end, handing over each line of its output. An upstream that has answered and
     /// does not exit is stopped after a short grace; one that is enough is killed. Both set `cut_short`.
     ///
-    /// Fails when upstream cannot be started, gives no answer within the operation's limit, or when a
-    /// stop is asked for; not when upstream itself fails.
+    /// Fails when upstream cannot be started, when a stop is asked for, or when upstream gives no answer
+    /// within the operation's limit, however it ends afterwards; not when upstream itself fails.
     pub async fn run(
         &self,
         operation: Operation,
@@ -104,8 +104,11 @@ impl Upstream {
         tokio::select! {
             _ = running.read_lines(&mut on_line) => {}
             () = stacks::dump(&tree, &pulse) => {}
+            _ = self.shutdown.requested() => {}
         }
         running.stop().await;
+        // The stacks are to be in the log whole; how it ended changes nothing.
+        let _ = running.ended(true).await;
         Err(too_late(operation, limit))
     }
 }

@@ -1,6 +1,7 @@
 //! Spawns upstream: files first, then the process.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,9 +59,7 @@ impl Upstream {
         command.process_group(0).kill_on_drop(true);
         die_with_us(&mut command);
         warden::ensure();
-        let mut child = command.spawn().map_err(|error| {
-            Failure::new(Code::UPSTREAM_NOT_STARTED, format!("{program:?} cannot be started: {error}"))
-        })?;
+        let mut child = command.spawn().map_err(|error| not_started(&program, &error))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (Some(root), Some(stdout), Some(stderr)) = (process_id(&child), stdout, stderr) else {
             return Err(Failure::new(Code::BUG, "upstream was started without pipes"));
@@ -124,9 +123,20 @@ impl Upstream {
         Ok(command)
     }
 
-    fn grace(&self) -> Duration {
+    /// How long upstream may take to stop before it is killed.
+    pub fn grace(&self) -> Duration {
         self.timeouts.as_ref().map_or(Timeouts::default().stop, |timeouts| timeouts.stop)
     }
+}
+
+/// A program that cannot be run is a mistake of the image; a system without room for processes is not.
+fn not_started(program: &str, error: &std::io::Error) -> Failure {
+    let message = format!("{program:?} cannot be started: {error}");
+    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory) {
+        let advice = "raise the container's limit of processes (pids) or its memory";
+        return Failure::new(Code::SYSTEM, format!("{message}; {advice}"));
+    }
+    Failure::new(Code::UPSTREAM_NOT_STARTED, message)
 }
 
 /// Variables that upstream gets where nothing sets them.

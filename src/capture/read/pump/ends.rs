@@ -26,7 +26,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             }
         }
         if said {
-            self.checkpoint().await?;
+            self.commit().await?;
             // It commits nothing that was read, which is what is counted.
             self.seen.checkpoints = 0;
         }

@@ -6,7 +6,7 @@ use super::Pump;
 use crate::capture::documents::own_meta;
 use crate::capture::documents::transform::Transform;
 use crate::capture::event::{Batch, Record, Traits};
-use crate::capture::input::batch::{self, BatchRecord};
+use crate::capture::input::batch::{BatchRecord, Reading};
 use crate::capture::protocol::{BoundStream, StateUpdate, UpstreamProtocol};
 use crate::failure::{Code, Failure};
 use crate::json::envelope::Spot;
@@ -126,16 +126,20 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         for file in &batch.files {
             let Some(stream) = stream else {
                 self.counts.dropped_record(&batch.stream);
+                self.batches.remove(file).await?;
                 continue;
             };
-            let watch = self.transforms[stream].as_ref().map(Transform::watch);
-            let mut records =
-                batch::Records::open(file, &batch.stream, self.protocol.deletion_marker(), watch)?;
-            while let Some(BatchRecord { text, traits, spots }) = records.next_record()? {
+            let reading = Reading {
+                deletion_marker: self.protocol.deletion_marker(),
+                watch: self.transforms[stream].as_ref().map(Transform::watch),
+                pulse: self.pulse.clone(),
+            };
+            let Some(mut records) = self.batches.open(file, &batch.stream, reading).await? else { continue };
+            while let Some(BatchRecord { text, traits, spots }) = records.next_record().await? {
                 self.document(stream, text, traits, spots)?;
                 self.after_record().await?;
             }
-            records.remove();
+            self.batches.remove(file).await?;
         }
         Ok(())
     }
