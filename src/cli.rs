@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use crate::dev::bake::BakeOptions;
 use crate::dev::check::CheckOptions;
 use crate::dev::diff::DiffOptions;
+use crate::dev::encrypt::EncryptOptions;
 use crate::dev::import_atf::ImportOptions;
 use crate::dev::install::InstallOptions;
 use crate::dev::new::NewOptions;
@@ -55,6 +56,9 @@ pub enum Command {
     /// Get consent from an OAuth2 provider, and print the credentials that it brings
     #[command(name = "oauth", after_help = examples::OAUTH)]
     OAuth(Box<OAuthOptions>),
+    /// Encrypt a capture's config as Flow takes it
+    #[command(after_help = examples::ENCRYPT)]
+    Encrypt(EncryptOptions),
     /// Install a shim's requirements.txt into a virtual environment beside it
     #[command(after_help = examples::INSTALL)]
     Install(InstallOptions),

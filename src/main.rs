@@ -100,6 +100,9 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::OAuth(options) => {
             with_runtime(async |shutdown| dev::oauth::run(&options, &shutdown).await.map(|()| 0))
         }
+        Command::Encrypt(options) => {
+            with_runtime(async |shutdown| dev::encrypt::run(&options, &shutdown).await.map(|()| 0))
+        }
         Command::Install(options) => dev::install::install(options).map(|()| 0),
         Command::Record(options) => dev::record::record(options),
         Command::Replay(options) => dev::replay::replay(options),

@@ -67,6 +67,13 @@ Examples:
   # On a machine without a browser
   flow-shim oauth --source shims/source-x/test.flow.yaml --client-id ID --client-secret SECRET --no-browser";
 
+pub(super) const ENCRYPT: &str = "\
+Examples:
+  # By Flow's service
+  ENCRYPTION_URL=https://… flow-shim encrypt --source shims/source-x/test.flow.yaml --output config.sops.yaml
+  # For an age key; `age-keygen` makes one
+  flow-shim encrypt --source shims/source-x/test.flow.yaml --age age1… --output config.sops.yaml";
+
 pub(super) const INSTALL: &str = "\
 Examples:
   flow-shim install shims/source-x";

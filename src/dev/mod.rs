@@ -1,6 +1,6 @@
 //! Commands for developers.
 //!
-//! `preview`, `raw` and `oauth` use the embedded driver: what `flowctl` does for a local developer, with
+//! `preview`, `raw`, `oauth` and `encrypt` use the embedded driver: what `flowctl` does for a local developer, with
 //! no account and no network. `new`, `import_atf`, `install`, `bake`, `record` and `replay` help to wrap a
 //! connector, `check` and `diff` say what is wrong with one or changes, `pull_upstream` takes one in to be
 //! changed. Uses everything below; nothing uses it but the command line.
@@ -16,6 +16,7 @@ pub mod completions;
 pub mod diff;
 pub mod display;
 mod driver;
+pub mod encrypt;
 pub mod import_atf;
 pub mod install;
 mod known;

@@ -152,6 +152,8 @@ codes! {
         ENDPOINT = "endpoint";
         /// The connector has no OAuth2 block, or no place for credentials.
         NO_OAUTH2 = "no-oauth2";
+        /// The config of a capture could not be encrypted.
+        NOT_ENCRYPTED = "not-encrypted";
         /// git refused.
         GIT = "git";
     }

@@ -156,7 +156,7 @@ impl<'a> Attempt<'a> {
                     format!("the provider's answer has nothing at {source:?}, which is to become {name:?}")
                 })?
             } else {
-                rendered(&format!("accessTokenResponseMap.{name}"), &source, answer)?.into()
+                rendered_answer(&format!("accessTokenResponseMap.{name}"), &source, answer)?.into()
             };
             credentials.insert(name.clone(), value);
         }
@@ -166,12 +166,27 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Renders, and says by name what the template lacks: Flow inserts nothing for it.
+/// Renders a template that must lack nothing: Flow would insert nothing, and the provider then refuses.
 fn rendered(place: &str, text: &str, context: &Value) -> Result<String, String> {
     if let Some(missing) = template::missing(text, context) {
-        tracing::warn!("oauth2: {place} inserts {missing:?}, which there is not; it is left empty");
+        let hint = match missing.strip_prefix("config.") {
+            Some(_) => "give it in the capture's config, or with --endpoint-config",
+            None => "correct its name; what Flow's server adds comes with --injected-values",
+        };
+        return Err(format!("{place} inserts {missing:?}, which there is not: {hint}"));
     }
     template::render(text, context).map_err(|why| format!("{place}: {why}"))
+}
+
+/// Renders a template of the provider's answer, and says by name what that lacks: Flow inserts nothing
+/// for it.
+fn rendered_answer(place: &str, text: &str, answer: &Value) -> Result<String, String> {
+    if let Some(missing) = template::missing(text, answer) {
+        tracing::warn!(
+            "oauth2: {place} inserts {missing:?}, which the provider did not send; it is left empty"
+        );
+    }
+    template::render(text, answer).map_err(|why| format!("{place}: {why}"))
 }
 
 /// Letters and digits, each as likely as any other.
@@ -259,6 +274,12 @@ mod tests {
         let names: Vec<_> = credentials.keys().map(String::as_str).collect();
         assert_eq!(names, ["access_token", "expires_at", "scopes", "client_id", "client_secret"]);
         assert_eq!((&credentials["access_token"], &credentials["scopes"]), (&json!("t"), &json!(["a"])));
+        let mistyped = self::block(
+            json!({"authUrlTemplate": "{{{code_chalenge}}}", "accessTokenBody": "{{{code_verifer}}}"}),
+        );
+        let mistyped = Attempt::new(&mistyped, client()).expect("one");
+        assert!(mistyped.auth_url().expect_err("unknown").contains("code_chalenge"));
+        assert!(mistyped.token_request(&Map::new()).expect_err("unknown").contains("code_verifer"));
         let lacking = attempt.credentials(&json!({"data": {}})).expect_err("no token");
         assert!(lacking.contains("/data/"), "{lacking}");
     }

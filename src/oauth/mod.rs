@@ -11,6 +11,7 @@ mod hosts;
 mod join;
 mod mustache;
 mod placeholders;
+pub mod providers;
 mod schema;
 pub mod spec;
 pub mod template;

@@ -29,6 +29,7 @@ pub struct Definition {
     /// Replaces the documentation URL that upstream gives.
     pub documentation_url: Option<String>,
     /// Flow's `OAuth2` message, passed on, or `auto`: derived from what upstream says of its flow.
+    #[schemars(schema_with = "super::oauth2::schema")]
     pub oauth2: Option<Value>,
     /// How the config differs from upstream's.
     pub config: ConfigSection,

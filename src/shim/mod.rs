@@ -15,6 +15,7 @@ pub mod load;
 mod metadata;
 mod mistakes;
 pub mod names;
+mod oauth2;
 pub mod pointers;
 pub mod published;
 pub mod read;

@@ -169,7 +169,7 @@ error SHIM/test.flow.yaml:5:captures.acmeCo/demo.endpoint.local.command: it runs
 error SHIM/test.flow.yaml:12:captures.acmeCo/demo.bindings: the stream "purchases" is never shown; take it out of `streams.omit`, or remove the binding
 error SHIM/test.flow.yaml:14:captures.acmeCo/demo.bindings: the stream "users": `syncMode` must be full_refresh or incremental, `namespace` text, and `cursorField` a list of names; correct the resource
 error SHIM/test.flow.yaml:2:captures.acmeCo/demo.bindings[3]: its resource names no stream; take the resource config from `flow-shim raw discover`
-error SHIM/test.flow.yaml:7:captures.acmeCo/demo.endpoint.local.config: "api_key" holds a secret in the clear; put the config into a file of its own, encrypt it with sops, and rotate the secret
+error SHIM/test.flow.yaml:7:captures.acmeCo/demo.endpoint.local.config: "api_key" holds a secret in the clear; put the config into a file of its own, encrypt it with `flow-shim encrypt` or sops, and rotate the secret
 warning SHIM/shim.yaml:17:config.map./cnt: upstream's config schema has nothing at /cnt; see whether upstream still reads it
 warning SHIM/shim.yaml:3:oauth2: there is no accessTokenResponseMap, so Flow drops all that the provider answers; correct the block
 warning SHIM/shim.yaml:3:oauth2: Flow refuses the URLs of authUrlTemplate: its whole host comes from a value, which Flow takes only for *.my.salesforce.com; correct the block

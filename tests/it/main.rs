@@ -41,6 +41,7 @@ mod docs;
 mod documents;
 mod driver_images;
 mod driver_rules;
+mod encrypting;
 mod endings;
 mod error_codes;
 mod gallery;

@@ -86,6 +86,8 @@ impl Capture {
             "s3cret",
             "--port",
             "0",
+            "--injected-values",
+            r#"{"developer":"d3v"}"#,
             "--endpoint-config",
             r#"{"shop":"acme"}"#,
         ];
@@ -174,8 +176,7 @@ pub(crate) const TOKEN: &str = r#"{"data":{"token":"t0ken"},"expires_in":3600}"#
 #[test]
 fn consent_becomes_credentials() {
     let provider = Provider::answering(200, TOKEN);
-    let capture = Capture::new(&block(provider.port, &json!({})))
-        .with(&["--injected-values", r#"{"developer":"d3v"}"#]);
+    let capture = Capture::new(&block(provider.port, &json!({})));
     let run = capture.consent("code=c0%2Bde&state=STATE").succeeded();
     let credentials = &run.responses[0];
     assert_eq!(credentials["access_token"], "t0ken");
@@ -273,16 +274,44 @@ fn what_cannot_begin_is_said() {
 
 #[test]
 fn a_dry_run_shows_all_but_the_secrets() {
-    let run = Capture::new(&block(1, &json!({})))
-        .with(&["--dry-run", "--injected-values", r#"{"developer":"d3v"}"#])
-        .run()
-        .succeeded();
+    let run = Capture::new(&block(1, &json!({}))).with(&["--dry-run"]).run().succeeded();
     let url = run.responses[0]["authUrl"].as_str().expect("a URL");
     assert!(url.starts_with("https://acme.example.com/authorize?client_id=me&"), "{url}");
     let request = &run.responses[1]["tokenRequest"];
     assert_eq!(request["url"], "http://127.0.0.1:1/token?shop=acme");
     assert_eq!(request["body"], r#"{"code":"****","secret":"****","verifier":"****","developer":"****"}"#);
     assert!(!run.text.contains("s3cret") && !run.text.contains("d3v"), "{}", run.text);
+}
+
+#[test]
+fn a_mistyped_variable_is_an_error_before_anything_is_sent() {
+    for (changes, name) in [
+        (json!({"authUrlTemplate": "https://a.example.com/?state={{{stat}}}"}), "stat"),
+        (json!({"accessTokenBody": "{{{code_verifer}}}"}), "code_verifer"),
+        (json!({"accessTokenBody": "{{{realm}}}"}), "--injected-values"),
+    ] {
+        let run = Capture::new(&block(1, &changes)).with(&["--dry-run"]).run();
+        assert!(run.last_words().contains(name), "{}", run.last_words());
+    }
+}
+
+#[test]
+fn the_captures_own_config_counts_and_a_dry_run_needs_no_more_than_templates_use() {
+    let block = block(1, &json!({"accessTokenBody": "{{{config.region}}}"}));
+    let dry = |endpoint_config: &str, own: &str| {
+        let mut capture = Capture::new(&block);
+        std::fs::write(capture.folder.path().join("none.yaml"), own).expect("written");
+        capture.arguments.pop();
+        capture.with(&[endpoint_config, "--dry-run"]).run()
+    };
+    let run = dry("{}", "{shop: own, region: eu, credentials: {access_token: old}}").succeeded();
+    assert_eq!(run.responses[1]["tokenRequest"]["body"], "eu");
+    let url = run.responses[0]["authUrl"].as_str().expect("a URL");
+    assert!(url.starts_with("https://own.example.com/"), "{url}");
+    let run = dry(r#"{"region":"us","shop":"other"}"#, "{shop: own}").succeeded();
+    assert_eq!(run.responses[1]["tokenRequest"]["body"], "us");
+    let lacking = dry("{}", "{shop: own}");
+    assert!(lacking.last_words().contains("config.region"), "{}", lacking.last_words());
 }
 
 #[test]
@@ -293,7 +322,7 @@ fn a_transcript_stands_in_for_upstream() {
     let other = shim.replace("\"flow-shim\"", "\"no-such-program\"");
     assert_ne!(shim, other);
     std::fs::write(folder.join("shim.yaml"), other).expect("written");
-    let capture = capture.with(&["--dry-run", "--injected-values", r#"{"developer":"d3v"}"#]);
+    let capture = capture.with(&["--dry-run"]);
     let run = capture.with(&["--replay", folder.to_str().expect("UTF-8")]).run().succeeded();
     assert!(run.responses[0]["authUrl"].is_string());
 }

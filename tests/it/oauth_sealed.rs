@@ -19,7 +19,7 @@ fn written(name: &str, config: &str, path: &str) -> (Capture, PathBuf) {
     let file = capture.folder.path().join(name);
     std::fs::write(&file, config).expect("written");
     capture.variables.extend([("SOPS_AGE_KEY_FILE", key()), ("PATH", path.to_owned())]);
-    let capture = capture.with(&["--write", file.to_str().expect("UTF-8"), "--injected-values", "{}"]);
+    let capture = capture.with(&["--write", file.to_str().expect("UTF-8")]);
     let run = capture.consent("code=c0de&state=STATE").succeeded();
     assert!(!format!("{:?}", run.logs).contains("t0ken"));
     (capture, file)

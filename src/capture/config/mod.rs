@@ -9,5 +9,6 @@ pub(crate) mod flags;
 mod mistakes;
 pub mod rotation;
 pub(crate) mod schema;
+pub mod sealed;
 pub mod secrets;
 pub mod shape;

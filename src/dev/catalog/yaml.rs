@@ -38,6 +38,27 @@ pub(crate) fn read(file: &Path) -> Result<Value, Failure> {
     })
 }
 
+/// A config as text: JSON for a file that is called so, else YAML.
+pub(crate) fn text(config: &Value, file: &Path) -> Result<String, Failure> {
+    let is_json = file.extension().is_some_and(|extension| extension == "json");
+    let text = if is_json {
+        serde_json::to_string_pretty(config).ok()
+    } else {
+        serde_saphyr::to_string(config).ok()
+    };
+    text.ok_or_else(|| Failure::new(Code::BUG, "the config cannot be written as text"))
+}
+
+/// Puts a whole new file in place of the old one, readable for its owner alone.
+pub(crate) fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut fresh, text.trim_end().as_bytes())?;
+    std::io::Write::write_all(&mut fresh, b"\n")?;
+    fresh.persist(file)?;
+    Ok(())
+}
+
 /// Reads YAML as Flow does.
 pub(super) fn parse(text: &str) -> Result<Value, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(text, options())

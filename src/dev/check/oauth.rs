@@ -35,10 +35,16 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
     for doubt in &consent.doubts {
         report.warning(place(), doubt, "correct the block");
     }
-    let Some(message) = &consent.message else { return };
-    if subject.config_schema().is_some() {
-        variables(subject, message, &example(&consent.config_schema, 0), report);
-    }
+    let Some(message) = &consent.message else {
+        if section.is_object() {
+            let what = "the block is empty, so there is no consent flow";
+            report.error(place(), what, "write it out, as docs/oauth.md shows it, or remove it");
+        }
+        return;
+    };
+    let known = subject.config_schema().is_some();
+    let config = if known { example(&consent.config_schema, 0) } else { Value::Null };
+    variables(subject, message, &config, report);
     let own = upstream.and_then(UpstreamSpec::config_schema).filter(|_| section != "auto");
     if let Some(own) = own.filter(|schema| schema["properties"].is_object()) {
         delivery(subject, &own, report);
@@ -66,7 +72,8 @@ fn variables(subject: &Subject<'_>, message: &OAuth2, config: &Value, report: &m
     for (path, text, context) in &templates {
         let mut unknown: BTreeSet<String> = template::missing(text, context).into_iter().collect();
         unknown.extend(template::conditions(text).into_iter().filter(|name| !has(context, name)));
-        for name in unknown {
+        // Without a config schema, nobody knows what a config has.
+        for name in unknown.into_iter().filter(|name| !config.is_null() || !name.starts_with("config")) {
             let keys: Vec<&str> = ["oauth2"].into_iter().chain(path.iter().copied()).collect();
             let what = format!("it uses the variable {name:?}, which there is not");
             let advice = if name.starts_with("config.") {

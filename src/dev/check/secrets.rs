@@ -22,7 +22,7 @@ pub(super) fn check(config: &Value, place: &Place, subject: &Subject<'_>, report
         report.error(
             place.clone().item(&name),
             &what,
-            "put the config into a file of its own, encrypt it with sops, and rotate the secret",
+            "put the config into a file of its own, encrypt it with `flow-shim encrypt` or sops, and rotate the secret",
         );
     }
 }

@@ -12,6 +12,18 @@ use crate::failure::{Code, Failure};
 /// Shorter secrets are not looked for within other values.
 const TELLING: usize = 6;
 
+/// The config that templates get: the capture's own, without the credentials that consent is to bring,
+/// and what is given in place of it.
+pub(super) fn given(own: Value, instead: &Map<String, Value>) -> Map<String, Value> {
+    let mut config = match own {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    config.shift_remove("credentials");
+    config.extend(instead.clone());
+    config
+}
+
 /// Holds a config without credentials against the schema, as `flowctl raw oauth` does.
 pub(super) fn check(schema: &Value, config: &Map<String, Value>) -> Result<(), Failure> {
     let wrong = |what: String| Failure::new(Code::NO_OAUTH2, what);
@@ -33,7 +45,10 @@ pub(super) fn check(schema: &Value, config: &Map<String, Value>) -> Result<(), F
     if mistakes.is_empty() {
         return Ok(());
     }
-    let what = format!("--endpoint-config does not fit the connector's schema: {}", mistakes.join("; "));
+    let what = format!(
+        "the config does not fit the connector's schema (--endpoint-config gives members of it): {}",
+        mistakes.join("; ")
+    );
     Err(Failure::new(Code::ENDPOINT_CONFIG, what))
 }
 

@@ -43,7 +43,7 @@ pub struct OAuthOptions {
     /// What the application shows to the provider
     #[arg(long, value_name = "SECRET")]
     pub client_secret: String,
-    /// The endpoint config without its credentials
+    /// Members of the endpoint config, in place of those of the capture's own
     #[arg(long, value_name = "JSON", default_value = "{}", value_parser = object)]
     pub endpoint_config: Map<String, Value>,
     /// Variables of the token request that Flow's server would have
@@ -72,16 +72,20 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
 
 /// Gets consent.
 pub async fn run(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(), Failure> {
-    let (block, schema) = ask(options, shutdown).await?;
+    let (block, schema, own) = ask(options, shutdown).await?;
+    let given = config::given(own, &options.endpoint_config);
     secrets::hide(&schema, &json!({"credentials": {"client_secret": options.client_secret}}));
-    secrets::hide(&schema, &Value::Object(options.endpoint_config.clone()));
-    config::check(&schema, &options.endpoint_config)?;
+    secrets::hide(&schema, &Value::Object(given.clone()));
+    // What is only shown needs no more of a config than the templates use.
+    if !options.dry_run {
+        config::check(&schema, &given)?;
+    }
     // A file that cannot be changed is better known before than after.
     let target = options.write.as_deref().map(Target::open).transpose()?;
     let mut client = Client {
         id: options.client_id.clone(),
         secret: options.client_secret.clone(),
-        config: options.endpoint_config.clone().into(),
+        config: given.into(),
         injected: options.injected_values.clone(),
         redirect_uri: format!("http://localhost:{}/", options.port),
     };
@@ -109,10 +113,19 @@ pub async fn run(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(), Fail
     output.flush()
 }
 
-/// The connector's block and config schema.
-async fn ask(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(OAuth2, Value), Failure> {
+/// The connector's block and config schema, and the capture's config as far as it is there.
+async fn ask(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(OAuth2, Value, Value), Failure> {
     let catalog = options.task.catalog()?;
-    let task = Task::without_config(&catalog, &options.task.only(&catalog)?)?;
+    let name = options.task.only(&catalog)?;
+    let task = Task::without_config(&catalog, &name)?;
+    let own = match Task::load(&catalog, &name, false) {
+        Ok(task) => task.config,
+        // Consent is often what makes the config, so it may not be there, or be encrypted for others.
+        Err(failure) => {
+            tracing::debug!("the capture's config is not used: {}", failure.message);
+            Value::Null
+        }
+    };
     let task = options.task.with_upstream(task)?;
     let spec = options.task.driver(shutdown).bare_spec(&task).await?;
     let schema = serde_json::from_slice(&spec.config_schema_json).unwrap_or_default();
@@ -122,7 +135,7 @@ async fn ask(options: &OAuthOptions, shutdown: &Shutdown) -> Result<(OAuth2, Val
             "the connector's spec has no oauth2; say `oauth2` in its shim.yaml, with Flow's block or `auto`",
         )
     })?;
-    Ok((block, schema))
+    Ok((block, schema, own))
 }
 
 /// A template that cannot be rendered.
@@ -131,7 +144,7 @@ fn wrong(why: String) -> Failure {
 }
 
 /// Does something that blocks, in a thread that is left behind where a stop is asked for.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     shutdown: &Shutdown,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::dev::catalog::{sops, yaml};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 
 /// A config file that credentials are put into.
 #[derive(Debug)]
@@ -39,17 +39,9 @@ impl Target {
     ) -> Result<(), Failure> {
         let suffix = self.encrypted.as_ref().and_then(|file| file.suffix.as_deref()).unwrap_or_default();
         merge(&mut self.config, credentials, public, suffix);
-        let is_json = self.file.extension().is_some_and(|extension| extension == "json");
-        let text = |config: &Value| {
-            let text = if is_json {
-                serde_json::to_string_pretty(config).ok()
-            } else {
-                serde_saphyr::to_string(config).ok()
-            };
-            text.ok_or_else(|| Failure::new(Code::BUG, "the config cannot be written as text"))
-        };
+        let text = |config: &Value| yaml::text(config, &self.file);
         let put = |text: &str| {
-            replace(&self.file, text)
+            yaml::replace(&self.file, text)
                 .map_err(|error| yaml::wrong(&self.file, format!("cannot be written: {error}")))
         };
         match self.encrypted.take() {
@@ -84,16 +76,6 @@ fn merge(config: &mut Value, credentials: Map<String, Value>, public: &Map<Strin
         }
         members.insert(own, value);
     }
-}
-
-/// Puts a whole new file in place of the old one, readable for its owner alone.
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
-    std::io::Write::write_all(&mut fresh, text.trim_end().as_bytes())?;
-    std::io::Write::write_all(&mut fresh, b"\n")?;
-    fresh.persist(file)?;
-    Ok(())
 }
 
 #[cfg(test)]

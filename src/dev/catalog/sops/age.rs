@@ -67,14 +67,14 @@ fn identities() -> Result<Vec<StaticSecret>, String> {
 }
 
 /// The bytes of an armored file.
-fn armored(text: &str) -> Option<Vec<u8>> {
+pub(super) fn armored(text: &str) -> Option<Vec<u8>> {
     let inside = text.trim().strip_prefix("-----BEGIN AGE ENCRYPTED FILE-----")?;
     let inside = inside.strip_suffix("-----END AGE ENCRYPTED FILE-----")?;
     STANDARD.decode(inside.split_whitespace().collect::<String>()).ok()
 }
 
 /// What is in the file; `None` where it is not for this key.
-fn open(file: &[u8], secret: &StaticSecret) -> Result<Option<Vec<u8>>, &'static str> {
+pub(super) fn open(file: &[u8], secret: &StaticSecret) -> Result<Option<Vec<u8>>, &'static str> {
     let (header, mac, sealed) = parts(file).ok_or(DAMAGED)?;
     let Some(file_key) = stanza_key(header.lines(), secret)? else { return Ok(None) };
     let key = hmac::Key::new(hmac::HMAC_SHA256, &derive(&[], &file_key, b"header").ok_or(DAMAGED)?);
@@ -127,7 +127,8 @@ fn unseal(key: &[u8; 32], nonce: [u8; 12], mut sealed: Vec<u8>) -> Option<Vec<u8
     Some(opened.to_vec())
 }
 
-fn derive(salt: &[u8], secret: &[u8], info: &[u8]) -> Option<[u8; 32]> {
+/// HKDF with SHA-256, as age derives its keys.
+pub(super) fn derive(salt: &[u8], secret: &[u8], info: &[u8]) -> Option<[u8; 32]> {
     let mut key = [0; 32];
     let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
     extracted.expand(&[info], hkdf::HKDF_SHA256).ok()?.fill(&mut key).ok()?;

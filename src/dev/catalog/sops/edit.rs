@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::seal::{self, Before};
@@ -82,9 +81,7 @@ impl Editable {
             )),
             By::Key(key) => {
                 let before = Before { sealed: &self.sealed, opened: &self.opened };
-                // sops writes whole seconds.
-                let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-                let sealed = seal::encrypt(changed, &before, key, &now);
+                let sealed = seal::encrypt(changed, &before, key, &super::now());
                 let sealed = sealed.map_err(|why| wrong(&self.file, why))?;
                 replace(&text(&sealed)?)
             }

@@ -2,12 +2,14 @@
 //!
 //! The `sops` program decrypts where it is in PATH ([`program`]), since it knows every kind of key.
 //! Without it, age keys are known here ([`age`]), and how a config is encrypted with them: one value
-//! ([`value`]), all of them with their checksum ([`tree`]), read ([`unseal`]) and changed ([`seal`]).
+//! ([`value`]), all of them with their checksum ([`tree`]), read ([`unseal`]), changed ([`seal`]) and made ([`fresh`], for [`recipient`]s).
 //! Errors name the file and the place, never a value.
 
 mod age;
 mod edit;
+mod fresh;
 mod program;
+mod recipient;
 mod seal;
 mod tree;
 mod unseal;
@@ -15,10 +17,17 @@ mod value;
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 pub(crate) use self::edit::Editable;
+pub(crate) use self::fresh::encrypt;
 use crate::failure::Failure;
+
+/// The time as sops writes it, in whole seconds.
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
 
 /// The config in the clear, without its `sops` stanza and the suffix of encrypted names. A config that
 /// is not encrypted stays as it is.
