@@ -77,6 +77,7 @@ impl RunOptions {
             definition,
             command: CommandLine { argv: argv.unwrap_or_default(), folder: shim.folder },
             baked,
+            manifest: shim.manifest,
             limits: !self.no_timeouts,
             codec: self.codec.or(framed).unwrap_or(Codec::Json),
             shutdown,

@@ -1,6 +1,7 @@
 //! The only file that knows both protocols: it picks one, by setting or by asking upstream.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use crate::airbyte::Airbyte;
 use crate::capture::config::rotation::{Encrypt, Rotation};
@@ -16,6 +17,7 @@ use crate::flow::message::DiscoveredBinding;
 use crate::shim::baked::Baked;
 use crate::shim::command::CommandLine;
 use crate::shim::definition::{Definition, ProtocolName};
+use crate::shim::manifest::Manifest;
 use crate::singer::Singer;
 
 /// How much of a probe's output is looked at: more than any answer has. A tap that reads on whatever it is
@@ -30,6 +32,8 @@ pub struct Connector {
     pub command: CommandLine,
     /// Upstream's specification, where it was baked.
     pub baked: Option<Baked>,
+    /// The manifest of a low-code connector, where upstream is one.
+    pub manifest: Option<Arc<Manifest>>,
     /// Whether time limits hold.
     pub limits: bool,
     /// How Flow speaks.
@@ -114,7 +118,8 @@ pub async fn discover(
     }
 }
 
-fn offered<P: UpstreamProtocol>(
+/// Streams with the bindings that Flow gets of them.
+pub fn offered<P: UpstreamProtocol>(
     protocol: &P,
     definition: &Definition,
     streams: Vec<DiscoveredStream>,
@@ -141,7 +146,10 @@ fn baked(connector: &Connector) -> Option<(ProtocolName, UpstreamSpec)> {
 }
 
 fn airbyte(connector: &Connector) -> Airbyte {
-    Airbyte::new(&connector.definition.read, connector.definition.state.format)
+    let definition = &connector.definition;
+    let needs_no_spec = definition.config.schema.is_some();
+    Airbyte::new(&definition.read, definition.state.format)
+        .described_by(connector.manifest.clone(), needs_no_spec)
 }
 
 fn singer(connector: &Connector) -> Singer {
@@ -154,12 +162,13 @@ fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstrea
     let own = connector.definition.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
     Upstream {
         command: connector.command.clone(),
+        arguments: connector.definition.args.clone(),
         environment: defaults.chain(own).collect(),
         timeouts: connector.limits.then(|| connector.definition.timeouts.clone()),
         idle_timeout: connector.limits.then_some(connector.definition.read.idle_timeout),
         shutdown: connector.shutdown.clone(),
         level_of: P::stderr_line,
-        rotation: Rotation::new(connector.encrypt.clone()),
+        rotation: Rotation::new(connector.encrypt.clone()).without(protocol.private_members()),
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! `message` reads lines, `trace` what they report, `channel` what comes through sockets, `question` the
 //! answers to spec, check and discover; `resource`, `catalog`, `state` and `state_file` turn the engine's
-//! words into Airbyte's and back, `descriptor` a stream's name in both directions; `files` knows streams that hand over files; `refresh` tells what a
-//! state says of a full refresh, `takeover` what older shims kept.
+//! words into Airbyte's and back, `descriptor` a stream's name in both directions; `files` knows streams that
+//! hand over files; `refresh` tells what a state says of a full refresh, `takeover` what older shims kept.
+//! `manifest` is about connectors that are a file instead of a program.
 
 mod catalog;
 mod channel;
 mod descriptor;
 mod files;
+pub mod manifest;
 mod message;
 mod question;
 mod refresh;
@@ -19,6 +21,7 @@ mod takeover;
 mod trace;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -34,6 +37,7 @@ use crate::capture::protocol::{
 };
 use crate::failure::Failure;
 use crate::log::Level;
+use crate::shim::manifest::Manifest;
 use crate::shim::read::{ReadSection, StateFormat};
 use crate::shim::streams::Conventions;
 
@@ -42,12 +46,37 @@ use crate::shim::streams::Conventions;
 pub struct Airbyte {
     state_format: StateFormat,
     channel: channel::Setting,
+    manifest: Option<Arc<Described>>,
+}
+
+/// A source that a manifest describes.
+#[derive(Debug, Clone)]
+struct Described {
+    manifest: Arc<Manifest>,
+    /// Whether the shim describes the config, so that the manifest does not have to.
+    needs_no_spec: bool,
 }
 
 impl Airbyte {
     /// A source that is read as this says, and gets its state in this form.
     pub fn new(read: &ReadSection, state_format: StateFormat) -> Self {
-        Self { state_format, channel: channel::Setting::of(read) }
+        Self { state_format, channel: channel::Setting::of(read), manifest: None }
+    }
+
+    /// The same for a source that a manifest describes. `needs_no_spec`: where the manifest has no
+    /// specification, the shim stands in for it.
+    #[must_use]
+    pub fn described_by(mut self, manifest: Option<Arc<Manifest>>, needs_no_spec: bool) -> Self {
+        self.manifest = manifest.map(|manifest| Arc::new(Described { manifest, needs_no_spec }));
+        self
+    }
+
+    /// The private file that holds the config.
+    fn config_file(&self, config: &Value) -> Result<PrivateFile, Failure> {
+        match &self.manifest {
+            Some(described) => manifest::config_file(config, &described.manifest),
+            None => Ok(PrivateFile::config(config)),
+        }
     }
 
     /// Whether a program that was asked for its specification printed one, as a source does.
@@ -58,14 +87,23 @@ impl Airbyte {
 
 impl UpstreamProtocol for Airbyte {
     fn environment(&self) -> Vec<(&'static str, Option<&'static str>)> {
-        vec![
+        let mut variables = vec![
             // Older Java sources tell states by stream only if asked to (airbyte-protocol.md, 1.4).
             ("USE_STREAM_CAPABLE_STATE", Some("true")),
             // Inherited, these would move the records away from stdout.
             (channel::MEDIUM, None),
             (channel::FORMAT, None),
             (channel::PATHS, None),
-        ]
+        ];
+        if let Some(Described { manifest, .. }) = self.manifest.as_deref() {
+            // Only code that the shim's author put beside the manifest may run.
+            variables.push((manifest::UNSAFE_CODE, manifest.components.as_ref().map(|_| "true")));
+        }
+        variables
+    }
+
+    fn private_members(&self) -> &'static [&'static str] {
+        if self.manifest.is_some() { manifest::MEMBERS } else { &[] }
     }
 
     fn resource_spec(&self) -> ResourceSpec {
@@ -73,15 +111,18 @@ impl UpstreamProtocol for Airbyte {
     }
 
     async fn spec(&self, upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
-        question::spec(upstream).await
+        match self.manifest.as_deref() {
+            Some(Described { manifest, needs_no_spec }) => manifest::spec(manifest, *needs_no_spec),
+            None => question::spec(upstream).await,
+        }
     }
 
     async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure> {
-        question::check(upstream, config).await
+        question::check(upstream, self.config_file(config)?).await
     }
 
     async fn discover(&self, upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
-        question::discover(upstream, config).await
+        question::discover(upstream, self.config_file(config)?).await
     }
 
     fn resource(&self, resource_config: &Value) -> Result<Resource, String> {
@@ -131,7 +172,7 @@ impl UpstreamProtocol for Airbyte {
             "--catalog".into(),
             Argument::File("catalog.json"),
         ];
-        let mut files = vec![PrivateFile::config(config), PrivateFile::json("catalog.json", &catalog)];
+        let mut files = vec![self.config_file(config)?, PrivateFile::json("catalog.json", &catalog)];
         if let Some(content) = state_file::join(state, streams, self.state_format)? {
             arguments.extend(["--state".into(), Argument::File("state.json")]);
             files.push(PrivateFile { name: "state.json", content });

@@ -41,7 +41,7 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
     })
 }
 
-pub(super) async fn check(upstream: &Upstream, config: &Value) -> Result<(), Failure> {
+pub(super) async fn check(upstream: &Upstream, config: PrivateFile) -> Result<(), Failure> {
     let (answer, ended) = ask(upstream, Operation::Check, Some(config)).await?;
     match &answer.status {
         Some(Ok(())) => Ok(()),
@@ -50,7 +50,10 @@ pub(super) async fn check(upstream: &Upstream, config: &Value) -> Result<(), Fai
     }
 }
 
-pub(super) async fn discover(upstream: &Upstream, config: &Value) -> Result<Vec<DiscoveredStream>, Failure> {
+pub(super) async fn discover(
+    upstream: &Upstream,
+    config: PrivateFile,
+) -> Result<Vec<DiscoveredStream>, Failure> {
     let (mut answer, ended) = ask(upstream, Operation::Discover, Some(config)).await?;
     let text = answer.catalog.take().ok_or_else(|| answer.failure(&ended, Operation::Discover))?;
     if answer.error.is_some() || !ended.is_answer_good(true) {
@@ -74,12 +77,12 @@ struct Heard {
 async fn ask(
     upstream: &Upstream,
     operation: Operation,
-    config: Option<&Value>,
+    config: Option<PrivateFile>,
 ) -> Result<(Heard, Ended), Failure> {
     let mut invocation = Invocation { arguments: vec![operation.name().into()], ..Invocation::default() };
     if let Some(config) = config {
         invocation.arguments.extend(["--config".into(), Argument::File(PrivateFile::CONFIG)]);
-        invocation.files.push(PrivateFile::config(config));
+        invocation.files.push(config);
     }
     let mut heard = Heard::default();
     let ended = upstream

@@ -271,6 +271,12 @@ pub trait UpstreamProtocol {
     /// Variables that upstream gets unless the shim sets them; `None` removes an inherited one.
     fn environment(&self) -> Vec<(&'static str, Option<&'static str>)>;
 
+    /// Members that are added to upstream's config file, and are no part of the user's config when
+    /// upstream hands it back.
+    fn private_members(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// How bindings are configured.
     fn resource_spec(&self) -> ResourceSpec;
 

@@ -41,6 +41,7 @@ use super::state::sharing::Sharing;
 use super::stray::stray_request;
 use crate::failure::Failure;
 use crate::flow::writer::Writer;
+use crate::shim::arguments::Verb;
 use crate::shim::definition::Definition;
 
 /// How a read ended that did not fail.
@@ -113,7 +114,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         let Planned { refreshes, plan } = planned;
         let read_at = Timestamp::now().to_string();
         let standing = standing(&sharing, state, streams.len());
-        let mut running = self.upstream.start(&plan.invocation)?;
+        let mut running = self.upstream.start(Verb::Read, &plan.invocation)?;
         let channel =
             plan.channel.as_ref().map(|channel| self.channel(channel, &plan, &running)).transpose()?;
         let shutdown = &self.upstream.shutdown;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::known;
+use crate::airbyte;
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::shim::baked::{Baked, Identity};
@@ -22,8 +23,13 @@ pub struct BakeOptions {
 /// Asks and keeps.
 pub async fn bake(options: &BakeOptions, shutdown: &Shutdown) -> Result<(), Failure> {
     let shim = load::load(Some(&options.shim))?;
+    if let Some(manifest) = &shim.manifest {
+        airbyte::manifest::spec(manifest, shim.definition.config.schema.is_some())?;
+        tracing::info!("{} says the specification itself; nothing is to be kept", manifest.file.display());
+        return Ok(());
+    }
     let command = CommandLine { argv: shim.definition.command.clone(), folder: shim.folder.clone() };
-    let connector = known::connector(command, &shim.definition, shutdown);
+    let connector = known::connector(command, &shim.definition, None, shutdown);
     let program = connector.command.find()?;
     let (protocol, spec) = upstream::spec(&connector).await.map_err(|f| f.while_doing("spec"))?;
     let spec = serde_json::to_value(spec)

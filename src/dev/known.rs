@@ -2,10 +2,11 @@
 //! played, or from upstream itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::airbyte::Airbyte;
+use crate::airbyte::{self, Airbyte};
 use crate::capture::config::secrets;
 use crate::capture::config::shape::{Way, to_upstream_unchecked};
 use crate::capture::protocol::{UpstreamProtocol, UpstreamSpec};
@@ -15,6 +16,7 @@ use crate::flow::codec::Codec;
 use crate::oauth::spec::consent;
 use crate::shim::command::CommandLine;
 use crate::shim::definition::{Definition, ProtocolName};
+use crate::shim::manifest::{self, Manifest};
 use crate::singer::Singer;
 use crate::upstream::{self, Connector, Offered};
 
@@ -30,6 +32,8 @@ pub(super) struct Known {
     pub(super) spec: Option<UpstreamSpec>,
     /// `None` where they were not recorded.
     pub(super) streams: Option<Vec<Offered>>,
+    /// Streams of a manifest that only a discovery shows; without a name, any other stream.
+    pub(super) undeclared: Vec<String>,
     /// The folder of the recording; `None` where upstream itself was asked.
     pub(super) recording: Option<PathBuf>,
 }
@@ -56,6 +60,7 @@ impl Known {
     pub(super) async fn recorded(
         folder: &Path,
         definition: &Definition,
+        manifest: Option<&Arc<Manifest>>,
         shutdown: &Shutdown,
     ) -> Result<Option<Self>, Failure> {
         let Some(recorded) = recorded_protocol(folder) else { return Ok(None) };
@@ -66,10 +71,17 @@ impl Known {
         };
         let has = |name: &str| folder.join(name).is_file();
         let argv = ["flow-shim", "replay", &folder.to_string_lossy()].map(str::to_owned).to_vec();
-        let mut connector = connector(CommandLine { argv, folder: None }, definition, shutdown);
+        let command = CommandLine { argv, folder: None };
+        let mut connector = connector(command, definition, manifest, shutdown);
         connector.definition.protocol = Some(protocol);
-        let mut known = Self { protocol, spec: None, streams: None, recording: Some(folder.to_owned()) };
-        if has(spec) {
+        let mut known = Self {
+            protocol,
+            spec: None,
+            streams: None,
+            undeclared: Vec::new(),
+            recording: Some(folder.to_owned()),
+        };
+        if has(spec) || manifest.is_some() {
             known.ask_for_spec(&connector).await?;
         }
         if has(discover) {
@@ -78,12 +90,29 @@ impl Known {
         Ok(Some(known))
     }
 
+    /// What a manifest says by itself. Streams are left out where only a discovery shows them.
+    pub(super) fn declared(manifest: &Manifest, definition: &Definition) -> Result<Self, Failure> {
+        let spec = airbyte::manifest::spec(manifest, definition.config.schema.is_some())?;
+        let declared = airbyte::manifest::streams(manifest.tree()?)
+            .map_err(|why| manifest::failed(&manifest.file, &why))?;
+        for (name, why) in &declared.unknown {
+            tracing::info!(stream = name, "left out, because only a discovery can show it: {why}");
+        }
+        Ok(Self {
+            protocol: ProtocolName::Airbyte,
+            spec: Some(spec),
+            streams: Some(upstream::offered(&Airbyte::default(), definition, declared.streams)),
+            undeclared: declared.unknown.into_iter().map(|(name, _)| name).collect(),
+            recording: None,
+        })
+    }
+
     /// Asks an upstream for its specification, and for its streams with an endpoint config, where there is
     /// one.
     pub(super) async fn asked(connector: &mut Connector, config: Option<&Value>) -> Result<Self, Failure> {
         let protocol = upstream::protocol(connector).await?;
         connector.definition.protocol = Some(protocol);
-        let mut known = Self { protocol, spec: None, streams: None, recording: None };
+        let mut known = Self { protocol, spec: None, streams: None, undeclared: Vec::new(), recording: None };
         known.ask_for_spec(connector).await?;
         if let Some(config) = config {
             let config = known.reshaped(&connector.definition, config)?;
@@ -119,6 +148,11 @@ impl Known {
         Ok(config)
     }
 
+    /// Whether a stream may be there although it is not among the known ones.
+    pub(super) fn may_have(&self, stream: &str) -> bool {
+        self.undeclared.iter().any(|name| name.is_empty() || name == stream)
+    }
+
     /// Where a resource config has its resource path.
     pub(super) fn path_pointers(&self) -> Vec<String> {
         let pointers = match self.protocol {
@@ -138,11 +172,17 @@ impl Known {
 }
 
 /// An upstream that can be asked.
-pub(super) fn connector(command: CommandLine, definition: &Definition, shutdown: &Shutdown) -> Connector {
+pub(super) fn connector(
+    command: CommandLine,
+    definition: &Definition,
+    manifest: Option<&Arc<Manifest>>,
+    shutdown: &Shutdown,
+) -> Connector {
     Connector {
         definition: definition.clone(),
         command,
         baked: None,
+        manifest: manifest.cloned(),
         limits: true,
         codec: Codec::Json,
         shutdown: shutdown.clone(),

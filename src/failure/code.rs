@@ -104,6 +104,8 @@ codes! {
     Definition {
         /// shim.yaml is wrong.
         SHIM_YAML = "shim-yaml";
+        /// A manifest, or the Python code beside it, is wrong.
+        MANIFEST = "manifest";
         /// The source's metadata.yaml is wrong.
         METADATA_YAML = "metadata-yaml";
         /// A file in airbyte-to-flow's layout is wrong.

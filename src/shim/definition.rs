@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::arguments::Arguments;
 use super::pointers::Moves;
 use super::read::{ReadSection, StateSection};
 use super::schema::{DocumentSection, SchemaSection};
@@ -24,6 +25,15 @@ pub struct Definition {
     pub protocol: Option<ProtocolName>,
     /// Program and first arguments of upstream. Never passes through a shell.
     pub command: Vec<String>,
+    /// Arguments that are appended to every call of upstream: a list for all verbs, or one for each of
+    /// `spec`, `check`, `discover`, `read`.
+    pub args: Arguments,
+    /// The manifest of a low-code Airbyte connector, from the shim's folder; `protocol` and `command`
+    /// follow from it. Without the key, `manifest.yaml` counts where there is no `command`.
+    pub manifest: Option<String>,
+    /// The Python code of the manifest's custom components, from the shim's folder; it runs. Without the
+    /// key, `components.py` counts.
+    pub components: Option<String>,
     /// Variables that upstream gets.
     pub env: BTreeMap<String, String>,
     /// Replaces the documentation URL that upstream gives.

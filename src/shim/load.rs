@@ -1,6 +1,7 @@
 //! Finds and reads a shim folder. Every problem names the file, the place and what would be right.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,6 +9,7 @@ use serde_json::Value;
 use super::atf;
 use super::baked::Baked;
 use super::definition::Definition;
+use super::manifest::{self, Manifest};
 use super::metadata;
 use super::mistakes;
 use super::read::DataChannel;
@@ -29,6 +31,8 @@ pub struct Shim {
     pub definition: Definition,
     /// Upstream's specification, where it was baked.
     pub baked: Option<Baked>,
+    /// The manifest of a low-code connector, where the shim has one.
+    pub manifest: Option<Arc<Manifest>>,
 }
 
 /// Reads the shim of this folder, else of the current one if it holds a shim, else of `/shim`. Where
@@ -41,9 +45,9 @@ pub fn load(folder: Option<&Path>) -> Result<Shim, Failure> {
     load_folder(folder, false)
 }
 
-/// Whether a folder holds a shim: a `shim.yaml`, or files of airbyte-to-flow's.
+/// Whether a folder holds a shim: a `shim.yaml`, a manifest, or files of airbyte-to-flow's.
 pub fn is_shim(folder: &Path) -> bool {
-    folder.join(FILE).is_file() || atf::is_atf(folder)
+    [FILE, manifest::FILE].iter().any(|file| folder.join(file).is_file()) || atf::is_atf(folder)
 }
 
 /// The same for a call in airbyte-to-flow's own spelling: of this folder, else of the current one, and
@@ -83,8 +87,10 @@ fn load_folder(folder: PathBuf, as_atf: bool) -> Result<Shim, Failure> {
     if definition.read.data_channel == DataChannel::Auto {
         definition.read.data_channel = metadata::data_channel(&folder)?;
     }
-    let baked = Baked::load(&folder)?;
-    Ok(Shim { folder: Some(folder), definition, baked })
+    let manifest = manifest::find(&folder, &mut definition)?;
+    // The manifest is as fresh as can be.
+    let baked = if manifest.is_none() { Baked::load(&folder)? } else { None };
+    Ok(Shim { folder: Some(folder), definition, baked, manifest })
 }
 
 fn read(file: &Path) -> Result<Definition, Failure> {

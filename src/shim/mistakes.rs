@@ -10,11 +10,19 @@ const ALIKE: f64 = 0.75;
 /// Reads YAML. The error is such as ``line 3, column 7, `streams.overrides.users.keys`: there is no
 /// such key; did you mean `key`?``.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let mut path = None;
     let mut options = serde_saphyr::Options::default();
     // As in YAML 1.2: `yes` and `on` are text.
     options.strict_booleans = true;
     options.with_snippet = false;
+    read_with(text, options)
+}
+
+/// The same with other options; they must not ask for snippets.
+pub(super) fn read_with<T: DeserializeOwned>(
+    text: &str,
+    options: serde_saphyr::Options,
+) -> Result<T, String> {
+    let mut path = None;
     let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
             path = Some(error.path().to_string()).filter(|path| path != "." && path != "?");
@@ -38,7 +46,7 @@ fn what(error: &Error) -> String {
             Some(key) => format!("the key `{key}` is there twice"),
             None => "a key is there twice".to_owned(),
         },
-        Error::MultipleDocuments { .. } => "there is a second document; a shim is one".to_owned(),
+        Error::MultipleDocuments { .. } => "there is a second document; only one is read".to_owned(),
         error => rewritten(&first_line(&error.to_string())),
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! [`definition`] is the whole of a `shim.yaml`; [`read`], [`schema`] and [`streams`] have its larger
 //! sections, [`units`] and [`pointers`] the forms of its values. [`load`] finds and reads the folder,
-//! [`atf`] one of airbyte-to-flow's. [`stream`] is what all of it says of one stream, and
-//! [`documentation`] where a connector's documentation is when nothing says so.
+//! [`atf`] one of airbyte-to-flow's, [`manifest`] the manifest of a low-code connector. [`stream`] is what
+//! all of it says of one stream, and [`documentation`] where a connector's documentation is when nothing
+//! says so.
 
+pub mod arguments;
 pub mod atf;
 mod atf_files;
 pub mod baked;
@@ -12,6 +14,7 @@ pub mod command;
 pub mod definition;
 pub mod documentation;
 pub mod load;
+pub mod manifest;
 mod metadata;
 mod mistakes;
 pub mod names;

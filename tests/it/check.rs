@@ -389,3 +389,62 @@ fn a_folder_that_is_not_there_is_a_mistake_of_the_call() {
     assert_eq!(code, 2);
     assert!(text.contains("does not exist"), "{text}");
 }
+
+#[test]
+fn a_manifest_is_read_and_its_mistakes_are_told() {
+    let manifest = r##"
+version: 99.0.0
+type: DeclarativeSource
+definitions:
+  requester:
+    url_base: "https://api.example.com/{{ config['region'] }}"
+    request_headers: {Authorization: "Bearer 4f8a9c0d1e2b"}
+    authenticator:
+      type: OAuthAuthenticator
+      client_secret: "{{ config['client_secret'] }}"
+      refresh_token_updater: {refresh_token_config_path: [kept, token]}
+streams:
+  - type: DeclarativeStream
+    name: users
+    primary_key: uid
+    retriever: {requester: {$ref: "#/definitions/requester"}, record_selector: {class_name: source_x.components.Own}}
+    incremental_sync: {type: DatetimeBasedCursor, cursor_field: changed}
+    schema_loader: {type: InlineSchemaLoader, schema: {type: object, properties: {id: {type: integer}}}}
+  - {type: DeclarativeStream, name: bare, primary_key: id}
+  - type: DeclarativeStream
+    name: keyless
+    schema_loader: {type: InlineSchemaLoader, schema: {type: object, properties: {}}}
+concurrency_level: {type: ConcurrencyLevel, default_concurrency: 8}
+spec:
+  connection_specification:
+    type: object
+    properties: {client_secret: {type: string, airbyte_secret: true}}
+"##;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("manifest.yaml"), manifest).expect("written");
+    std::fs::write(folder.path().join("requirements.txt"), "airbyte-cdk==6.5.2\n").expect("written");
+    let (text, code) = check(folder.path(), &[]);
+    assert_eq!(code, 1, "{text}");
+    for line in [
+        "error SHIM/requirements.txt: airbyte-cdk 6.5.2 has no source-declarative-manifest",
+        "\"Authorization\" holds a secret in the clear",
+        "it uses the class \"source_x.components.Own\", and no Python code is beside it",
+        "it uses \"region\" of the config",
+        "renewed tokens are kept at \"kept.token\"",
+        "the key \"uid\" of the stream \"users\" is not in its schema",
+        "the cursor \"changed\" of the stream \"users\" is not in its schema",
+        "the stream \"bare\" has no `schema_loader`",
+        "the stream \"keyless\" has no primary key",
+        "it sends 8 requests at once",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains("4f8a9c0d1e2b") && !text.contains("\"client_secret\""), "{text}");
+    std::fs::write(folder.path().join("requirements.txt"), "airbyte-cdk==7.39.1\n").expect("written");
+    let (text, _) = check(folder.path(), &[]);
+    assert!(text.contains("it was written for a newer airbyte-cdk than 7.39.1"), "{text}");
+    let broken = manifest.replace("#/definitions/requester", "#/definitions/nothing");
+    std::fs::write(folder.path().join("manifest.yaml"), broken).expect("written");
+    let (text, code) = check(folder.path(), &[]);
+    assert!(code == 1 && text.contains("it has nothing at \"#/definitions/nothing\""), "{text}");
+}

@@ -275,3 +275,49 @@ fn a_recorded_tap_equals_itself_and_is_no_source() {
     assert_eq!(code, 1);
     assert!(text.contains("was singer, is airbyte"), "{text}");
 }
+
+/// A manifest with streams, each of them its name, its key and its schema's properties.
+fn manifest(streams: &[Value], spec: &Value) -> String {
+    let streams: Vec<Value> = streams
+        .iter()
+        .map(|stream| json!({
+            "type": "DeclarativeStream", "name": stream[0], "primary_key": stream[1],
+            "incremental_sync": {"type": "DatetimeBasedCursor", "cursor_field": stream[2]},
+            "schema_loader": {"type": "InlineSchemaLoader", "schema": {"type": "object", "properties": stream[3]}},
+        }))
+        .collect();
+    json!({"version": "7.0.0", "streams": streams, "spec": {"connection_specification": spec}}).to_string()
+}
+
+#[test]
+fn two_manifests_are_compared_without_running_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = json!({"type": "string"});
+    let old = manifest(
+        &[
+            json!(["users", "id", "at", {"id": {"type": "integer"}, "at": text}]),
+            json!(["gone", "id", "at", {"id": text, "at": text}]),
+        ],
+        &json!({"type": "object", "properties": {"key": text}}),
+    );
+    let new = manifest(
+        &[json!(["users", "uid", "changed", {"uid": {"type": "integer"}, "changed": text}])],
+        &json!({"type": "object", "required": ["region"], "properties": {"key": text, "region": text}}),
+    );
+    write(folder.path(), &[("old.yaml", old.clone()), ("new.yaml", new)]);
+    let (text, code) = diff(&folder.path().join("old.yaml"), &folder.path().join("new.yaml"), &[]);
+    assert_eq!(code, 1, "{text}");
+    for words in ["gone", "the key was /id, is /uid", "the cursor was at, is changed", "region"] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    // The same in shims' folders; a stream that only a discovery shows is not gone.
+    let dynamic: Value = serde_json::from_str(&old).expect("JSON");
+    let mut dynamic = dynamic;
+    dynamic["streams"].as_array_mut().expect("streams").pop();
+    dynamic["dynamic_streams"] = json!([{"type": "DynamicDeclarativeStream"}]);
+    write(&folder.path().join("a"), &[("manifest.yaml", old)]);
+    write(&folder.path().join("b"), &[("manifest.yaml", dynamic.to_string())]);
+    let (text, code) = diff(&folder.path().join("a"), &folder.path().join("b"), &[]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("--installed"), "{text}");
+}

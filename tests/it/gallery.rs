@@ -177,3 +177,36 @@ fn a_new_folder_loads_at_once() {
     assert!(said(&again).contains("is there already"));
     assert_eq!(run(&["new", "../x y", "--protocol", "singer"]).status.code(), Some(2));
 }
+
+#[test]
+fn a_manifest_makes_a_folder_that_loads_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str]| {
+        flow_shim(arguments).current_dir(folder.path()).output().expect("the program runs")
+    };
+    let manifest = "version: 7.0.0\ntype: DeclarativeSource\nstreams: []\nspec: {connection_specification: {type: object}}\n";
+    std::fs::create_dir(folder.path().join("taken")).expect("made");
+    std::fs::write(folder.path().join("taken/manifest.yaml"), manifest).expect("written");
+    std::fs::write(folder.path().join("taken/components.py"), "class Own: pass\n").expect("written");
+    let metadata = |licence: &str| {
+        std::fs::write(folder.path().join("taken/metadata.yaml"), format!("data: {{license: {licence}}}\n"))
+            .expect("written");
+    };
+    metadata("ELv2");
+    let refused = run(&["new", "./source-shop", "--manifest", "taken/manifest.yaml"]);
+    assert!(!refused.status.success() && said(&refused).contains("--accept-license"), "{}", said(&refused));
+    assert!(!folder.path().join("source-shop").exists());
+    metadata("MIT");
+    let made = run(&["new", "./source-shop", "--manifest", "taken/manifest.yaml"]);
+    assert!(made.status.success() && said(&made).contains("components.py"), "{}", said(&made));
+    let text =
+        |file: &str| std::fs::read_to_string(folder.path().join("source-shop").join(file)).expect("made");
+    assert_eq!(text("manifest.yaml"), manifest);
+    assert!(text("README.md").contains("`MIT`"));
+    assert!(text("requirements.txt").contains("airbyte-cdk=="));
+    let spec = run(&["raw", "spec", "--source", "source-shop/test.flow.yaml"]);
+    assert!(spec.status.success(), "{}", said(&spec));
+    let checked = run(&["check", "source-shop"]);
+    let found = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(found.contains("note source-shop/components.py: its Python code runs"), "{found}");
+}

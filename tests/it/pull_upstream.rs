@@ -292,3 +292,40 @@ fn what_cannot_be_pulled_changes_nothing() {
     assert_eq!(repositories.git("ours", &["rev-parse", "HEAD"]), head);
     assert!(!repositories.path("ours").join("source-x").exists());
 }
+
+#[test]
+fn single_files_come_and_are_followed() {
+    let repositories = Repositories::new();
+    repositories.write("upstream", "connectors/source-x/manifest.yaml", "version: 1.0.0\nstreams: []\n");
+    repositories.write("upstream", "connectors/source-x/components.py", "pass\n");
+    repositories.commit("upstream", "a manifest");
+    let pull = |path: &str, more: &[&str]| {
+        let mut command =
+            flow_shim(&["pull-upstream", "bigdata", "main", path, "source-x", "MIT", "LICENSE"]);
+        command.args(more).current_dir(repositories.path("ours"));
+        isolate(&mut command);
+        Run::of(command.output().expect("the program runs"))
+    };
+    let listed = || repositories.git("ours", &["ls-files", "source-x"]);
+    pull("connectors/source-x/manifest.yaml", &[]).succeeded();
+    assert_eq!(listed(), "source-x/manifest.yaml\nsource-x/upstream.license\nsource-x/upstream.lock");
+    assert!(repositories.read("source-x/upstream.lock").contains("\nfile: manifest.yaml\n"));
+    // One more file, and a change on both sides.
+    repositories.replace("ours", "source-x/manifest.yaml", "streams: []", "streams: [ours]");
+    repositories.commit("ours", "changed here");
+    repositories.replace(
+        "upstream",
+        "connectors/source-x/manifest.yaml",
+        "version: 1.0.0",
+        "version: 2.0.0\n\n",
+    );
+    repositories.commit("upstream", "changed there");
+    let both = ["--only", "manifest.yaml", "--only", "components.py"];
+    let run = pull("connectors/source-x", &both);
+    assert!(run.code == 0 || run.code == 1, "{:?}", run.logs);
+    let text = repositories.read("source-x/manifest.yaml");
+    assert!(text.contains("streams: [ours]") && text.contains("version: 2.0.0"), "{text}");
+    assert!(listed().contains("source-x/components.py") && !listed().contains("old.py"));
+    let missing = pull("connectors/source-x", &["--only", "no.yaml"]);
+    assert_eq!(missing.logs.last().expect("a line")["fields"]["code"], "no-upstream-path");
+}

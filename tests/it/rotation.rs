@@ -100,6 +100,25 @@ fn a_recorded_renewal_is_encrypted_and_stored() {
     }
 }
 
+/// The CDK hands back the whole config that it was given, with what was put into it.
+#[test]
+fn a_renewal_by_a_manifest_brings_nothing_but_the_users_config() {
+    let manifest = "version: 7.0.0\nstreams: []\nspec:\n  connection_specification:\n    type: object\n    \
+         properties: {refresh_token: {type: string, airbyte_secret: true}}\n";
+    let control = json!({"type": "CONTROL", "control": {"type": "CONNECTOR_CONFIG", "emitted_at": 1, "connectorConfig": {"config": {
+        "refresh_token": "second-token", "__injected_declarative_manifest": {"version": "7.0.0"}, "__injected_components_py": "x",
+    }}}});
+    let yaml = "manifest: manifest.yaml\ncommand: [flow-shim, replay, FOLDER]\n";
+    let (url, bodies) = service();
+    let connector =
+        Connector::shim(yaml, &[("manifest.yaml", manifest), ("read.jsonl", &format!("{control}\n"))]);
+    let request = open(json!({"refresh_token": "first-token"}), &[airbyte("tags", "incremental")], json!({}));
+    connector.variable("ENCRYPTION_URL", &url).run(&[request]);
+    let sent: Vec<Value> = bodies.try_iter().collect();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0]["config"], json!({"refresh_token": "second-token"}));
+}
+
 #[test]
 fn what_is_renewed_where_only_one_of_the_schemas_marks_it_is_masked() {
     let spec = json!({"type": "SPEC", "spec": {"connectionSpecification": {"type": "object", "properties": {

@@ -33,6 +33,8 @@ pub struct Schemas {
 #[derive(Clone, Default)]
 pub struct Rotation {
     encrypt: Option<Encrypt>,
+    /// Members of upstream's config that no user has.
+    private: &'static [&'static str],
     configs: Arc<Mutex<Configs>>,
 }
 
@@ -62,7 +64,14 @@ impl fmt::Debug for Rotation {
 impl Rotation {
     /// One that has configs encrypted this way; with `None`, changes last as long as the process.
     pub fn new(encrypt: Option<Encrypt>) -> Self {
-        Self { encrypt, configs: Arc::default() }
+        Self { encrypt, private: &[], configs: Arc::default() }
+    }
+
+    /// The same, deaf to these members of upstream's config: the protocol put them there.
+    #[must_use]
+    pub fn without(mut self, private: &'static [&'static str]) -> Self {
+        self.private = private;
+        self
     }
 
     /// Takes a config that Flow gave, as the user knows it and as upstream gets it. Changes that were
@@ -99,7 +108,7 @@ impl Rotation {
 
     /// Takes a whole config as upstream has it now. `false` where it is no config.
     pub async fn changed(&self, config: &[u8]) -> bool {
-        let Ok(new @ Value::Object(_)) = serde_json::from_slice::<Value>(config) else { return false };
+        let Some(new) = self.read(config) else { return false };
         let Some(body) = self.merge(&new) else { return true };
         match self.encrypt.clone() {
             None => self.warn("ENCRYPTION_URL is not set"),
@@ -117,9 +126,16 @@ impl Rotation {
 
     /// Keeps a config's secrets out of the log; nothing else becomes of it.
     pub fn hide(&self, config: &[u8]) {
-        if let Ok(config) = serde_json::from_slice(config) {
+        if let Some(config) = self.read(config) {
             self.lock().hide(&config);
         }
+    }
+
+    /// A whole config of upstream's, without what no user has; `None` where it is no config.
+    fn read(&self, config: &[u8]) -> Option<Value> {
+        let mut members: Map<String, Value> = serde_json::from_slice(config).ok()?;
+        members.retain(|name, _| !self.private.contains(&name.as_str()));
+        Some(Value::Object(members))
     }
 
     /// Merges a change into the configs; what is to be encrypted, or `None` where nothing changed.

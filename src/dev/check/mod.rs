@@ -11,6 +11,8 @@ mod form;
 mod image;
 mod lines;
 mod lock;
+mod manifest;
+mod manifest_config;
 mod oauth;
 mod patterns;
 mod report;
@@ -27,9 +29,7 @@ use super::display::form::Form;
 use super::known::{self, Known};
 use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
-use crate::shim::baked::Baked;
-use crate::shim::definition::Definition;
-use crate::shim::load;
+use crate::shim::load::{self, Shim};
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -57,14 +57,18 @@ pub async fn check(options: &CheckOptions, shutdown: &Shutdown) -> Result<u8, Fa
     requirements::check(folder, &mut report);
     lock::check(folder, &mut report);
     let known = match (&shim, known::recording(folder)) {
-        (Some((definition, _)), Some(recording)) => {
-            recorded(&recording, definition, shutdown, &mut report).await
+        (Some(shim), Some(recording)) => recorded(&recording, shim, shutdown, &mut report).await,
+        // What is wrong with a manifest is found below.
+        (Some(Shim { definition, manifest: Some(manifest), .. }), None) => {
+            Known::declared(manifest, definition).ok()
         }
         _ => None,
     };
-    if let Some((definition, baked)) = &shim {
-        let subject = Subject { folder, definition, known: known.as_ref() };
-        command::check(&subject, baked.as_ref(), &mut report);
+    if let Some(shim) = &shim {
+        let (definition, manifest) = (&shim.definition, shim.manifest.as_deref());
+        let subject = Subject { folder, definition, manifest, known: known.as_ref() };
+        command::check(&subject, shim.baked.as_ref(), &mut report);
+        manifest::check(&subject, &mut report);
         config::check(&subject, &mut report);
         oauth::check(&subject, &mut report);
         streams::check(&subject, &mut report);
@@ -77,14 +81,14 @@ pub async fn check(options: &CheckOptions, shutdown: &Shutdown) -> Result<u8, Fa
 }
 
 /// What the folder says; `None`, and a finding, where it cannot be read.
-fn definition(folder: &Path, report: &mut Report) -> Option<(Definition, Option<Baked>)> {
+fn definition(folder: &Path, report: &mut Report) -> Option<Shim> {
     if !load::is_shim(folder) {
         let what = "there is no shim.yaml, and no file of airbyte-to-flow's";
         report.error(Place::of(load::FILE), what, "make a folder with `flow-shim new`");
         return None;
     }
     match load::load(Some(folder)) {
-        Ok(shim) => Some((shim.definition, shim.baked)),
+        Ok(shim) => Some(shim),
         Err(failure) => {
             report.refused(&failure.message, "correct it");
             None
@@ -93,13 +97,8 @@ fn definition(folder: &Path, report: &mut Report) -> Option<(Definition, Option<
 }
 
 /// Plays the recording; a finding where that fails.
-async fn recorded(
-    recording: &Path,
-    definition: &Definition,
-    shutdown: &Shutdown,
-    report: &mut Report,
-) -> Option<Known> {
-    match Known::recorded(recording, definition, shutdown).await {
+async fn recorded(recording: &Path, shim: &Shim, shutdown: &Shutdown, report: &mut Report) -> Option<Known> {
+    match Known::recorded(recording, &shim.definition, shim.manifest.as_ref(), shutdown).await {
         Ok(known) => known,
         Err(failure) => {
             let name = recording.file_name().unwrap_or_default().to_string_lossy();

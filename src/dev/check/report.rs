@@ -18,6 +18,7 @@ use crate::failure::Failure;
 enum Severity {
     Error,
     Warning,
+    Note,
 }
 
 /// A file in the shim's folder, and a place in it.
@@ -73,6 +74,7 @@ impl Severity {
         match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         }
     }
 }
@@ -113,6 +115,11 @@ impl Report {
     /// Something that is probably not meant.
     pub(super) fn warning(&mut self, place: Place, what: &str, advice: &str) {
         self.add(Severity::Warning, place, what, advice);
+    }
+
+    /// Something to know, which is never a failure.
+    pub(super) fn note(&mut self, place: Place, what: &str, advice: &str) {
+        self.add(Severity::Note, place, what, advice);
     }
 
     /// What a reader of ours said of a file: `FILE: line 3, column 7, `KEY`: what`, as far as it did.
@@ -168,7 +175,7 @@ impl Report {
 
     /// Whether the exit code is to say so.
     pub(super) fn fails(&self, strict: bool) -> bool {
-        self.count(Severity::Error) > 0 || (strict && !self.findings.is_empty())
+        self.count(Severity::Error) > 0 || (strict && self.count(Severity::Warning) > 0)
     }
 
     /// Prints all, errors first.

@@ -10,6 +10,7 @@ use crate::dev::known::{self, Known};
 use crate::failure::Failure;
 use crate::oauth::spec::{self, Consent};
 use crate::shim::definition::Definition;
+use crate::shim::manifest::Manifest;
 use crate::shim::{atf, load};
 
 /// A shim, and what is known of its upstream.
@@ -17,6 +18,8 @@ pub(super) struct Subject<'a> {
     /// The folder.
     pub(super) folder: &'a Path,
     pub(super) definition: &'a Definition,
+    /// The manifest of a low-code connector; `None` where it is none.
+    pub(super) manifest: Option<&'a Manifest>,
     /// `None` where nothing is recorded, or the recording cannot be played.
     pub(super) known: Option<&'a Known>,
 }

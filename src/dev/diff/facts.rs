@@ -22,6 +22,8 @@ const METADATA: &str = "metadata.yaml";
 #[derive(Debug, Default)]
 struct Facts {
     version: Option<String>,
+    /// The version of the CDK that a manifest was written for.
+    cdk: Option<String>,
     licence: Option<String>,
     /// As Kubernetes writes them, such as `2Gi`.
     memory: Option<String>,
@@ -33,6 +35,7 @@ pub(super) fn compare(old: &Side, new: &Side, changes: &mut Changes) {
     let (old, new) = (of(old), of(new));
     for (name, old, new) in [
         ("version", old.version, new.version),
+        ("manifest version", old.cdk, new.cdk),
         ("licence", old.licence, new.licence),
         ("memory", old.memory, new.memory),
         ("cpu", old.cpu, new.cpu),
@@ -49,6 +52,8 @@ pub(super) fn compare(old: &Side, new: &Side, changes: &mut Changes) {
 
 fn of(side: &Side) -> Facts {
     let mut facts = Facts::default();
+    let manifest = side.manifest.as_ref().and_then(|manifest| manifest.tree().ok());
+    facts.cdk = manifest.and_then(|tree| tree["version"].as_str()).map(str::to_owned);
     let folders = [Some(side.folder.clone()), recording(&side.folder)];
     for folder in folders.into_iter().flatten() {
         if let Ok(metadata) = yaml::read(&folder.join(METADATA)) {

@@ -31,13 +31,19 @@ pub(super) fn compare(old: &Side, new: &Side, changes: &mut Changes) {
     let (before, after) = (shown(before), shown(after));
     for (path, (_, binding)) in &before {
         if !after.contains_key(path) {
-            let what = "is gone; a capture that has it bound fails";
-            changes.stream(Effect::Breaks, &path.join("."), &binding.recommended_name, what);
+            let name = path.join(".");
+            let (effect, what) = if new.known.may_have(&name) {
+                (Effect::Note, "is known only when the connector is asked; see --installed")
+            } else {
+                (Effect::Breaks, "is gone; a capture that has it bound fails")
+            };
+            changes.stream(effect, &name, &binding.recommended_name, what);
         }
     }
     for (path, (offered, binding)) in &after {
         let name = path.join(".");
         match before.get(path) {
+            None if old.known.may_have(&name) => {}
             None => changes.stream(Effect::Note, &name, &binding.recommended_name, "is new"),
             Some(was) => {
                 Pair { name: &name, old: *was, new: (offered, binding), known: &new.known }.compare(changes);

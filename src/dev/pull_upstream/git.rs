@@ -115,11 +115,16 @@ impl Git {
         self.write(&["hash-object", "-t", "tree", "-w", "--stdin"], b"")
     }
 
-    /// A tree that holds a folder of a commit at this place, with files added to it.
+    /// Whether a commit has a file at this path.
+    pub(super) fn is_file(&self, commit: &str, path: &str) -> Result<bool, Failure> {
+        Ok(self.run(&["cat-file", "-t", &format!("{commit}:{path}")])?.stdout == b"blob\n")
+    }
+
+    /// A tree that holds a folder of a commit at this place, or only some files of it, with files added.
     pub(super) fn tree(
         &self,
         commit: &str,
-        path: &str,
+        (path, only): (&str, &[String]),
         destination: &str,
         files: &[(&str, Vec<u8>)],
     ) -> Result<String, Failure> {
@@ -131,13 +136,21 @@ impl Git {
                 format!("upstream has no folder {path:?} at {commit}"),
             ));
         }
+        let mut taken = Vec::with_capacity(only.len() + files.len());
+        for file in only {
+            let path = if path.is_empty() { file.clone() } else { format!("{path}/{file}") };
+            taken.push((file.as_str(), self.file(commit, &path)?));
+        }
+        taken.extend(files.iter().map(|(name, content)| (*name, content.clone())));
         let scratch = tempfile::tempdir().map_err(|error| {
             Failure::new(Code::TEMPORARY_FILES, format!("no temporary folder can be made: {error}"))
         })?;
         let index = scratch.path().join("index");
         let with_index = |arguments: &[&str]| text(arguments, &self.output(arguments, Some(&index), b"")?);
-        with_index(&["read-tree", &format!("--prefix={destination}/"), &named])?;
-        for (name, content) in files {
+        if only.is_empty() {
+            with_index(&["read-tree", &format!("--prefix={destination}/"), &named])?;
+        }
+        for (name, content) in &taken {
             let blob = self.write(&["hash-object", "-w", "--stdin"], content)?;
             let entry = format!("100644,{blob},{destination}/{name}");
             with_index(&["update-index", "--add", "--cacheinfo", &entry])?;

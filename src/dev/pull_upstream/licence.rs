@@ -34,14 +34,17 @@ fn is_open(requirement: &LicenseReq) -> bool {
     requirement.license.id().is_some_and(|id| id.is_osi_approved() || id.is_fsf_free_libre())
 }
 
-fn unknown(license: &str) -> Failure {
-    // Names that Airbyte's repository uses for licences that SPDX calls otherwise.
-    let known = match license.to_ascii_lowercase().as_str() {
+/// SPDX's name for a licence that goes by another one, as in Airbyte's repository.
+pub(super) fn nearest(license: &str) -> Option<&'static str> {
+    match license.to_ascii_lowercase().as_str() {
         "elv2" | "elastic" | "elastic license 2.0" => Some("Elastic-2.0"),
         "busl" | "bsl" | "business source license" => Some("BUSL-1.1"),
         _ => spdx::imprecise_license_id(license).map(|(id, _)| id.name),
-    };
-    let advice = known.map(|id| format!("; did you mean `{id}`?")).unwrap_or_default();
+    }
+}
+
+fn unknown(license: &str) -> Failure {
+    let advice = nearest(license).map(|id| format!("; did you mean `{id}`?")).unwrap_or_default();
     Failure::new(
         Code::LICENSE,
         format!("SPDX knows no licence {license:?}, see https://spdx.org/licenses/{advice}"),

@@ -1,5 +1,5 @@
 //! `upstream.lock`: what an import was given and found. One `key: value` a line, in a fixed order,
-//! so that a later import is a readable change.
+//! so that a later import is a readable change. `file` may be there several times.
 
 use std::fmt;
 
@@ -14,6 +14,8 @@ pub(super) struct Lock {
     pub(super) commit: String,
     /// The folder upstream; empty for all.
     pub(super) path: String,
+    /// The files of that folder that were taken; empty for all.
+    pub(super) files: Vec<String>,
     /// The folder here.
     pub(super) destination: String,
     /// An SPDX expression.
@@ -30,17 +32,21 @@ impl Lock {
         if self.path.is_empty() { "." } else { &self.path }
     }
 
-    fn members(&self) -> [(&'static str, &String); 8] {
-        [
+    fn members(&self) -> Vec<(&'static str, &String)> {
+        let files = self.files.iter().map(|file| ("file", file));
+        let place = [
             ("remote", &self.remote),
             ("ref", &self.reference),
             ("commit", &self.commit),
             ("path", &self.path),
+        ];
+        let licence = [
             ("destination", &self.destination),
             ("license", &self.license),
             ("licensePath", &self.license_path),
             ("licenseSha256", &self.license_sha256),
-        ]
+        ];
+        place.into_iter().chain(files).chain(licence).collect()
     }
 
     /// Reads it; the error says what is wrong with it.
@@ -48,6 +54,10 @@ impl Lock {
         let mut lock = Self::default();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (key, value) = line.split_once(':').ok_or_else(|| format!("{line:?} is not `key: value`"))?;
+            if key == "file" {
+                lock.files.push(value.trim().to_owned());
+                continue;
+            }
             let member = match key {
                 "remote" => &mut lock.remote,
                 "ref" => &mut lock.reference,
@@ -84,8 +94,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(remote in "[a-z:/.]{0,20}", path in "([a-z]{1,4}/)?[a-z]{0,4}") {
-            let lock = Lock { remote, path, commit: "a".repeat(40), license: "MIT".into(), ..Lock::default() };
+        fn what_is_written_is_read(remote in "[a-z:/.]{0,20}", path in "([a-z]{1,4}/)?[a-z]{0,4}", files in prop::collection::vec("[a-z]{1,4}", 0..3)) {
+            let lock = Lock { remote, path, files, commit: "a".repeat(40), license: "MIT".into(), ..Lock::default() };
             prop_assert_eq!(Lock::parse(&lock.to_string()).expect("its own text"), lock);
         }
 

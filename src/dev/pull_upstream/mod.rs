@@ -32,7 +32,7 @@ pub struct PullOptions {
     /// A branch, tag or commit of it
     #[arg(value_name = "REF")]
     pub reference: String,
-    /// The folder that is taken; `.` is all
+    /// The folder that is taken, or one file; `.` is all
     #[arg(value_name = "UPSTREAM/PATH")]
     pub path: String,
     /// Where it goes in this repository, from its root
@@ -44,6 +44,9 @@ pub struct PullOptions {
     /// The file upstream with the licence's text
     #[arg(value_name = "LICENSE/PATH")]
     pub license_path: String,
+    /// Take only this file of the folder; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub only: Vec<String>,
     /// Take code whose licence is not an open-source licence, such as `Elastic-2.0` or `BUSL-1.1`
     #[arg(long)]
     pub accept_license: bool,
@@ -62,11 +65,19 @@ pub fn pull(options: PullOptions) -> Result<(), Failure> {
     let url = git.url(&options.remote);
     let commit = git.fetch(&options.remote, &options.reference)?;
     let text = git.file(&commit, &options.license_path)?;
+    let only: Result<Vec<String>, Failure> =
+        options.only.iter().map(|file| inside(file, "the file")).collect();
+    let (path, files) = match path.rsplit_once('/') {
+        _ if !git.is_file(&commit, &path)? => (path, only?),
+        Some((folder, file)) => (folder.to_owned(), vec![file.to_owned()]),
+        None => (String::new(), vec![path]),
+    };
     let lock = Lock {
         remote: url,
         reference: options.reference,
         commit,
         path,
+        files,
         destination,
         license: options.license,
         license_path: options.license_path,
@@ -81,6 +92,14 @@ pub fn pull(options: PullOptions) -> Result<(), Failure> {
         licence::compare(old, &lock);
     }
     merge(&git, old.as_ref(), &lock, &text)
+}
+
+/// Refuses what is not an open-source licence, unless it is accepted. What is no name of SPDX's may be
+/// one that Airbyte's repository uses. The name as SPDX has it.
+pub(super) fn must_be_open(license: &str, accepted: bool) -> Result<String, Failure> {
+    let name = licence::nearest(license).unwrap_or(license);
+    licence::check(name, accepted)?;
+    Ok(name.to_owned())
 }
 
 /// The licence that a lock names; `None` where it cannot be read.
@@ -134,7 +153,7 @@ fn previous(git: &Git, destination: &str) -> Result<Option<Lock>, Failure> {
 
 fn merge(git: &Git, old: Option<&Lock>, lock: &Lock, text: &[u8]) -> Result<(), Failure> {
     let extras = [(LOCK, lock.to_string().into_bytes()), (LICENCE, text.to_vec())];
-    let theirs = git.tree(&lock.commit, &lock.path, &lock.destination, &extras)?;
+    let theirs = git.tree(&lock.commit, (&lock.path, &lock.files), &lock.destination, &extras)?;
     let base = match old {
         None => git.empty_tree()?,
         Some(old) => {
@@ -146,7 +165,7 @@ fn merge(git: &Git, old: Option<&Lock>, lock: &Lock, text: &[u8]) -> Result<(), 
                     kept.push((name, text));
                 }
             }
-            git.tree(&old.commit, &old.path, &lock.destination, &kept)?
+            git.tree(&old.commit, (&old.path, &old.files), &lock.destination, &kept)?
         }
     };
     let subject = format!("{} at {}", lock.path_or_all(), lock.commit);

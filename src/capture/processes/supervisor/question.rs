@@ -10,6 +10,7 @@ use crate::capture::processes::invocation::Invocation;
 use crate::capture::processes::stacks;
 use crate::capture::shutdown::stopped;
 use crate::failure::{Code, Failure};
+use crate::shim::arguments::Verb;
 use crate::shim::definition::Timeouts;
 
 /// How long upstream may go on once it has answered, before it is asked to stop. What it says meanwhile
@@ -48,6 +49,14 @@ impl Operation {
         }
     }
 
+    fn verb(self) -> Verb {
+        match self {
+            Operation::Spec => Verb::Spec,
+            Operation::Check => Verb::Check,
+            Operation::Discover => Verb::Discover,
+        }
+    }
+
     fn limit(self, timeouts: &Timeouts) -> Duration {
         match self {
             Operation::Spec => timeouts.spec,
@@ -69,7 +78,7 @@ impl Upstream {
         invocation: &Invocation,
         mut on_line: impl FnMut(&[u8]) -> Progress,
     ) -> Result<Ended, Failure> {
-        let mut running = self.start(invocation)?;
+        let mut running = self.start(operation.verb(), invocation)?;
         let limit = self.timeouts.as_ref().map(|timeouts| operation.limit(timeouts));
         let answered = Notify::new();
         let mut on_line = |line: &[u8]| match on_line(line) {

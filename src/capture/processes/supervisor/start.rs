@@ -24,6 +24,7 @@ use crate::capture::processes::{mark, warden};
 use crate::capture::shutdown::Shutdown;
 use crate::env;
 use crate::failure::{Code, Failure};
+use crate::shim::arguments::{Arguments, Verb};
 use crate::shim::command::CommandLine;
 use crate::shim::definition::Timeouts;
 
@@ -32,6 +33,8 @@ use crate::shim::definition::Timeouts;
 pub struct Upstream {
     /// Program and first arguments.
     pub command: CommandLine,
+    /// What comes last on every command line.
+    pub arguments: Arguments,
     /// Variables to set, or with `None` to remove.
     pub environment: Vec<(String, Option<String>)>,
     /// Time limits; `None` switches every one off.
@@ -47,13 +50,13 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Starts upstream.
-    pub fn start(&self, invocation: &Invocation) -> Result<Running, Failure> {
+    /// Starts upstream for this.
+    pub fn start(&self, verb: Verb, invocation: &Invocation) -> Result<Running, Failure> {
         let workdir = Workdir::new(&invocation.files)?;
         let program = self.command.program().to_owned();
         let run = mark::next_run();
         let memory = Memory::now();
-        let mut command = self.command(invocation, &workdir, &memory)?;
+        let mut command = self.command(verb, invocation, &workdir, &memory)?;
         command.env(mark::MARK, &run);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
@@ -90,6 +93,7 @@ impl Upstream {
 
     fn command(
         &self,
+        verb: Verb,
         invocation: &Invocation,
         workdir: &Workdir,
         memory: &Memory,
@@ -102,6 +106,7 @@ impl Upstream {
                 Argument::File(name) => command.arg(workdir.file(name)),
             };
         }
+        command.args(self.arguments.of(verb));
         command.envs(hints(memory));
         command.envs(self.command.environment());
         for (name, value) in &self.environment {
