@@ -111,6 +111,12 @@ fn examples_of_shim_yaml_are_ones() {
                 Ok(value) if validator.is_valid(&value) => {
                     let folder = tempfile::tempdir().expect("a folder");
                     std::fs::write(folder.path().join("shim.yaml"), &block.text).expect("written");
+                    // What an example names beside it.
+                    for name in
+                        ["manifest.yaml", "components.py"].iter().filter(|name| block.text.contains(**name))
+                    {
+                        std::fs::write(folder.path().join(name), "{}").expect("written");
+                    }
                     if let Err(failure) = flow_shim::shim::load::load(Some(folder.path())) {
                         wrong.push(format!("{place}{failure}"));
                     }
