@@ -33,20 +33,32 @@ LABEL FLOW_RUNTIME_PROTOCOL=capture FLOW_RUNTIME_CODEC=json CONNECTOR_PROTOCOL=f
     dev.estuary.usage-rate=${USAGE_RATE} org.opencontainers.image.documentation=${DOCS_URL}
 ENTRYPOINT ["/flow-shim", "run"]
 
+# What is installed depends on the requirements alone, so that connectors with the same ones, such as all
+# that are manifests, share the layers of it. Requirements may also be files of the folder.
+FROM ${PYTHON_IMAGE} AS requirements
+ARG CONNECTOR
+COPY shims/${CONNECTOR} /from
+RUN mkdir /shim && if grep -qsE '^(-e|-r|-c|\.|/)|@ *file:|\.(whl|tar\.gz)' /from/requirements.txt; then cp -R /from/. /shim; \
+    elif test -f /from/requirements.txt; then cp /from/requirements.txt /shim; fi
+
 # Compilers and caches stay in this stage.
 FROM ${PYTHON_IMAGE} AS installed
-ARG CONNECTOR
 # Debian packages that the requirements are built with, such as "gcc python3-dev libpq-dev".
 ARG BUILD_PACKAGES=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN test -z "${BUILD_PACKAGES}" || { apt-get update -q && apt-get install -q -y --no-install-recommends ${BUILD_PACKAGES}; }
-COPY shims/${CONNECTOR} /shim
+COPY --from=requirements /shim /shim
 WORKDIR /shim
 # What `flow-shim install` does; by hand, so that another version of the program installs nothing anew.
 RUN test ! -f requirements.txt || { python3 -m venv .venv && .venv/bin/python -m pip install "setuptools<82" && .venv/bin/python -m pip install -r requirements.txt; }
+
+# The shim's own files, as they lie beside what is installed.
+FROM installed AS baked
+ARG CONNECTOR
+COPY shims/${CONNECTOR} /shim
 COPY --from=flow-shim /flow-shim /usr/local/bin/flow-shim
 # Spec is answered from what this keeps, in milliseconds.
-RUN flow-shim bake /shim
+RUN flow-shim bake /shim && mkdir /own && cp -R /shim/. /own && rm -rf /own/.venv
 
 # What is large comes last: without BuildKit every instruction looks at all that is there.
 FROM ${PYTHON_IMAGE} AS connector
@@ -65,3 +77,4 @@ ENTRYPOINT ["/usr/local/bin/flow-shim", "run"]
 COPY --from=flow-shim /flow-shim /usr/local/bin/flow-shim
 # At the same place as above: a virtual environment holds absolute paths.
 COPY --from=installed /shim /shim
+COPY --from=baked /own /shim

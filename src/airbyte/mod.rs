@@ -97,7 +97,8 @@ impl UpstreamProtocol for Airbyte {
         ];
         if let Some(Described { manifest, .. }) = self.manifest.as_deref() {
             // Only code that the shim's author put beside the manifest may run.
-            variables.push((manifest::UNSAFE_CODE, manifest.components.as_ref().map(|_| "true")));
+            let allowed = manifest.components.as_ref().map(|_| "true");
+            variables.extend(manifest::UNSAFE_CODE.map(|name| (name, allowed)));
         }
         variables
     }

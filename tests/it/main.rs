@@ -53,6 +53,7 @@ mod kill_matrix;
 mod last_words;
 mod layering;
 mod limits;
+mod manifest_gallery;
 mod manifests;
 mod mutations;
 mod oauth_consent;

@@ -33,7 +33,7 @@ spec:
 const UPSTREAM: &str = r#"
 verb=$1
 printf '%s ' "$@" > "$FLOW_SHIM_DIR/called.$verb"
-printf '%s' "${AIRBYTE_ENABLE_UNSAFE_CODE-unset}" > "$FLOW_SHIM_DIR/unsafe.$verb"
+printf '%s' "${AIRBYTE_ENABLE_UNSAFE_CODE-unset}${AIRBYTE_ALLOW_CUSTOM_CODE-}" > "$FLOW_SHIM_DIR/unsafe.$verb"
 while [ $# -gt 0 ]; do [ "$1" = --config ] && cp "$2" "$FLOW_SHIM_DIR/config.$verb"; shift; done
 case $verb in
 check) echo '{"type":"CONNECTION_STATUS","connectionStatus":{"status":"SUCCEEDED"}}' ;;
@@ -177,7 +177,7 @@ fn python_code_beside_it_runs_in_that_process_alone() {
         let config = config(&connector, verb);
         assert_eq!(config["__injected_components_py"], "class Own: pass\n");
         assert_eq!(config["__injected_components_py_checksums"]["sha256"].as_str().map(str::len), Some(64));
-        assert_eq!(kept(&connector, &format!("unsafe.{verb}")), "true");
+        assert_eq!(kept(&connector, &format!("unsafe.{verb}")), "truetrue");
     }
     // One of a machine's own is not for a manifest without code.
     let connector = Connector::shim(

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Connector, Run, airbyte, open, repository, singer};
 
 /// An encryption service: its address, and the bodies that it was sent. The n-th answer says so.
-fn service() -> (String, Receiver<Value>) {
+pub(crate) fn service() -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/v1/encrypt-config", listener.local_addr().expect("an address"));
     let (sender, bodies) = channel();
@@ -44,7 +44,7 @@ fn body(stream: &mut impl Read) -> String {
 }
 
 /// The configs that Flow is asked to store, in their order.
-fn updates(run: &Run) -> Vec<Value> {
+pub(crate) fn updates(run: &Run) -> Vec<Value> {
     let events = run.logs.iter().filter(|log| log["fields"]["eventType"] == "configUpdate");
     events.map(|log| log["fields"]["config"].clone()).collect()
 }

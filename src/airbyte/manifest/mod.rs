@@ -13,5 +13,6 @@ pub use self::references::Resolver;
 pub use self::spec::spec;
 pub use self::streams::{Declared, streams};
 
-/// The variable without which the CDK runs no Python code that is not its own.
-pub(super) const UNSAFE_CODE: &str = "AIRBYTE_ENABLE_UNSAFE_CODE";
+/// The variables without which the CDK runs no Python code that is not its own; airbyte-cdk before 6.48
+/// has the second.
+pub(super) const UNSAFE_CODE: [&str; 2] = ["AIRBYTE_ENABLE_UNSAFE_CODE", "AIRBYTE_ALLOW_CUSTOM_CODE"];
