@@ -14,10 +14,12 @@ use crate::capture::shutdown::Shutdown;
 use crate::failure::{Code, Failure};
 use crate::flow::codec::Codec;
 use crate::flow::message::DiscoveredBinding;
+use crate::shim::arguments::Verb;
 use crate::shim::baked::Baked;
 use crate::shim::command::CommandLine;
 use crate::shim::definition::{Definition, ProtocolName};
 use crate::shim::manifest::Manifest;
+use crate::shim::remembered::Remembered;
 use crate::singer::Singer;
 
 /// How much of a probe's output is looked at: more than any answer has. A tap that reads on whatever it is
@@ -89,7 +91,10 @@ pub async fn spec(connector: &Connector) -> Result<(ProtocolName, UpstreamSpec),
         }
         ProtocolName::Singer => {
             let singer = singer(connector);
-            singer.spec(&upstream(connector, &singer)).await?
+            let upstream = upstream(connector, &singer);
+            let spec = singer.spec(&upstream).await?;
+            singer.learn(&upstream).await?;
+            spec
         }
     };
     Ok((protocol, spec))
@@ -153,7 +158,9 @@ fn airbyte(connector: &Connector) -> Airbyte {
 }
 
 fn singer(connector: &Connector) -> Singer {
-    Singer::new(connector.definition.singer.clone())
+    let definition = &connector.definition;
+    let remembered = Remembered::of(&connector.command, definition.args.of(Verb::Spec));
+    Singer::new(definition.singer.clone()).remembering(remembered)
 }
 
 fn upstream<P: UpstreamProtocol>(connector: &Connector, protocol: &P) -> Upstream {

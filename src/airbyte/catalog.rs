@@ -216,6 +216,12 @@ fn configured_stream(
     if key.as_array().is_some_and(|key| !key.is_empty()) {
         configured["primary_key"] = key;
     }
+    if let Some(fields) = &stream.fields {
+        // What the source reads by stays.
+        let cursor = paths(&json!([configured["cursor_field"]]));
+        let fields = fields.clone().keeping(cursor.into_iter().chain(paths(&configured["primary_key"])));
+        fields.narrow(&mut source["json_schema"]);
+    }
     configured["stream"] = source;
     configured
 }

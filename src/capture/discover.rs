@@ -6,7 +6,10 @@ use super::protocol::{DiscoveredStream, UpstreamProtocol};
 use super::session::Session;
 use crate::failure::{Code, Failure};
 use crate::flow::message::{DiscoverRequest, Discovered, DiscoveredBinding, Response};
+use crate::json::packed::Packed;
+use crate::json::pointer;
 use crate::shim::definition::Definition;
+use crate::shim::fields::{FieldSelection, Fields};
 use crate::shim::read::DiscoverOnOpen;
 use crate::shim::stream::{Visibility, collection_name, stream_override, visibility};
 
@@ -49,6 +52,15 @@ pub fn bindings<P: UpstreamProtocol>(
     bindings
 }
 
+/// The stream with the fields alone that the shim has read, and its key; `None` where it says nothing.
+fn narrowed(stream: &DiscoveredStream, fields: &Fields, key: Option<&[String]>) -> Option<DiscoveredStream> {
+    let key = key.unwrap_or_default().iter().filter_map(|pointer| pointer::to_path(pointer));
+    let fields = FieldSelection::of(fields, key.chain(stream.key.iter().cloned()))?;
+    let mut schema = stream.schema.tree();
+    fields.narrow(&mut schema);
+    Some(DiscoveredStream { schema: Packed::from(&schema), ..stream.clone() })
+}
+
 /// The binding of a stream; `None` where the shim never shows it.
 fn binding<P: UpstreamProtocol>(
     protocol: &P,
@@ -70,6 +82,8 @@ fn binding<P: UpstreamProtocol>(
         patch: different.schema_patch.as_ref(),
         carries: definition.read.discover_on_open == DiscoverOnOpen::Never || !protocol.needs_discovery(true),
     };
+    let narrowed = different.fields.as_ref().and_then(|fields| narrowed(stream, fields, how.key));
+    let stream = narrowed.as_ref().unwrap_or(stream);
     let adapted = schema::discovered(stream, &how);
     if let Some(warning) = &adapted.warning {
         tracing::warn!(stream = name, "{warning}");

@@ -18,6 +18,7 @@ use super::processes::supervisor::Upstream;
 use crate::failure::Failure;
 use crate::json::packed::Packed;
 use crate::json::pointer;
+use crate::shim::fields::FieldSelection;
 use crate::shim::streams::Conventions;
 
 /// The name of a stream: unique within a source.
@@ -109,9 +110,20 @@ pub struct BoundStream {
     pub is_sourced: bool,
     /// What discovery left as [`DiscoveredStream::source_stream`].
     pub source_stream: Option<Packed>,
+    /// Which fields are read; `None` where upstream's own choice holds.
+    pub fields: Option<FieldSelection>,
 }
 
 impl BoundStream {
+    /// The source's schema of the fields that are read.
+    pub fn read_schema(&self) -> Value {
+        let mut schema = self.schema.tree();
+        if let Some(fields) = &self.fields {
+            fields.narrow(&mut schema);
+        }
+        schema
+    }
+
     /// The collection's key as paths of member names; empty where it is not of the source's own columns.
     pub fn source_key(&self) -> Vec<Vec<String>> {
         if self.key.iter().any(|step| step.starts_with("/_meta/")) {
@@ -133,6 +145,7 @@ impl BoundStream {
             schema: Packed::from(&serde_json::json!({})),
             is_sourced: false,
             source_stream: None,
+            fields: None,
         }
     }
 }

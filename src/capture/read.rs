@@ -24,6 +24,7 @@ use self::standing::Standing;
 use super::collections::bindings::BoundBinding;
 use super::collections::sourced::Sourced;
 use super::documents::document::Documents;
+use super::documents::omission::Omission;
 use super::documents::oversized::RecordLimit;
 use super::documents::router::Router;
 use super::documents::transform::{Places, Transform};
@@ -132,6 +133,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             state,
             documents: Documents::new(self.definition.document.meta),
             transforms,
+            omissions: streams.iter().map(|stream| stream.fields.clone().map(Omission::new)).collect(),
             state_file,
             refreshes,
             counts: Counts::new(streams.len()),

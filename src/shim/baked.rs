@@ -84,12 +84,7 @@ impl Baked {
 
     /// Whether the program that is installed now is the one that was baked.
     pub fn is_of(&self, program: &Path) -> bool {
-        match &self.upstream {
-            Identity::Distribution(folder) => {
-                prefix(program).is_some_and(|prefix| prefix.join(folder).is_dir())
-            }
-            program_then @ Identity::Program { .. } => *program_then == Identity::of_file(program),
-        }
+        self.upstream.is_of(program)
     }
 }
 
@@ -97,6 +92,29 @@ impl Identity {
     /// The identity of an installed program.
     pub fn of(program: &Path) -> Self {
         distribution(program).map_or_else(|| Self::of_file(program), Identity::Distribution)
+    }
+
+    /// Whether the program that is installed now has this identity.
+    pub(super) fn is_of(&self, program: &Path) -> bool {
+        match self {
+            Identity::Distribution(folder) => {
+                prefix(program).is_some_and(|prefix| prefix.join(folder).is_dir())
+            }
+            program_then @ Identity::Program { .. } => *program_then == Identity::of_file(program),
+        }
+    }
+
+    /// Whether the program may change and keep this identity: one without a version, or a distribution that
+    /// was installed from a folder, as `pip install --editable` does.
+    pub(super) fn may_be_edited(&self, program: &Path) -> bool {
+        match self {
+            Identity::Distribution(folder) => {
+                let url = prefix(program).map(|prefix| prefix.join(folder).join("direct_url.json"));
+                let url = url.and_then(|url| std::fs::read_to_string(url).ok()).unwrap_or_default();
+                url.contains("\"dir_info\"")
+            }
+            Identity::Program { .. } => true,
+        }
     }
 
     fn of_file(program: &Path) -> Self {

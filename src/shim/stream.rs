@@ -46,6 +46,7 @@ pub fn stream_override(definition: &Definition, name: &str, full: &str) -> Strea
             .find(|changes| !changes.is_empty())
             .cloned()
             .unwrap_or_default(),
+        fields: entries.iter().find_map(|entry| entry.fields.clone()),
         refresh: entries.iter().find_map(|entry| entry.refresh),
         interval: entries.iter().find_map(|entry| entry.interval),
     }

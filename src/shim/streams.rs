@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::fields::Fields;
 use super::pointers::{by_pointer, key};
 use super::units::optional_duration;
 
@@ -54,6 +55,8 @@ pub struct StreamOverride {
     #[serde(deserialize_with = "by_pointer")]
     #[schemars(with = "BTreeMap<String, Normalization>")]
     pub normalize: BTreeMap<String, Normalization>,
+    /// Which fields are read.
+    pub fields: Option<Fields>,
     /// What a full refresh does with rows that are gone; absent: what fits the binding.
     pub refresh: Option<Refresh>,
     /// The least time from one read of the stream to the next; absent: every session reads it.

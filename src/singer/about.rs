@@ -43,13 +43,7 @@ pub(super) async fn spec(upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
             config_schema: Some(Packed::from(&schema(settings))),
             ..UpstreamSpec::default()
         }),
-        None if ended.status.success() || refuses(&ended) => {
-            tracing::warn!(
-                "the tap says nothing of its settings (`--about`), so its config form is empty; set `config.schema` in \
-                 shim.yaml to the JSON schema of its config"
-            );
-            Ok(UpstreamSpec::default())
-        }
+        None if ended.status.success() || refuses(&ended) => Ok(UpstreamSpec::default()),
         None => {
             let mut failure = ended.failure("--about");
             // A traceback or a signal has another reason than a flag that the tap does not know.

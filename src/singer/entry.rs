@@ -18,6 +18,22 @@ pub(super) fn has_column(schema: &Value, name: &str) -> bool {
     schema["properties"].get(name).is_some()
 }
 
+/// Names of properties from the root of a record.
+pub(super) type Path = Vec<String>;
+
+/// The names that a breadcrumb leads through; `None` where it is none. Steps into arrays and branches of a
+/// schema have no name.
+pub(super) fn path(breadcrumb: &Value) -> Option<Path> {
+    let mut path = Vec::new();
+    let mut steps = breadcrumb.as_array()?.iter();
+    while let Some(step) = steps.next() {
+        if step == "properties" {
+            path.push(steps.next()?.as_str()?.to_owned());
+        }
+    }
+    Some(path)
+}
+
 /// The column that a breadcrumb leads to; `None` where it leads to the stream itself, or into a column.
 pub(super) fn column(breadcrumb: &Value) -> Option<&str> {
     match breadcrumb.as_array()?.as_slice() {
@@ -49,6 +65,12 @@ impl<'a> Entry<'a> {
 
     fn metadata(self) -> impl Iterator<Item = &'a Value> {
         self.0["metadata"].as_array().into_iter().flatten()
+    }
+
+    /// The metadata of each field, at any depth.
+    pub(super) fn fields(self) -> impl Iterator<Item = (Path, &'a Value)> {
+        let field = |item: &'a Value| Some((path(&item["breadcrumb"])?, &item["metadata"]));
+        self.metadata().filter_map(field).filter(|(path, _)| !path.is_empty())
     }
 
     /// Whether an SDK tap wrote it: those name the key on the entry, others in metadata, and have one

@@ -14,12 +14,16 @@ use crate::capture::processes::supervisor::{Operation, Progress, Upstream};
 use crate::capture::protocol::Invocation;
 use crate::failure::Failure;
 use crate::shim::definition::CatalogFlag;
+use crate::shim::remembered::Remembered;
 
 const CATALOG: &str = "--catalog";
 const PROPERTIES: &str = "--properties";
 
 const STATE: &str = "--state";
 const DISCOVER: &str = "--discover";
+
+/// What is remembered of `--help`.
+const HELP: &str = "help";
 
 /// The flags that a tap knows beside `--config`, as far as they matter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,18 +94,26 @@ impl Flag {
     }
 
     /// A tap that answers `--about` is an SDK tap, which knows `--catalog` and not the older spelling.
-    pub(super) fn answered_about(&self) {
+    pub(super) fn answered_about(&self, remembered: &Remembered) {
         self.set(Flags::common());
+        remembered.keep(HELP, &Flags::common());
     }
 
-    /// What an earlier session learned of the tap.
-    pub(super) fn set(&self, flags: Flags) {
+    /// Takes what an earlier session learned of the tap.
+    pub(super) fn remember(&self, remembered: &Remembered) {
+        if let Some(flags) = remembered.answer(HELP) {
+            self.set(flags);
+        }
+    }
+
+    fn set(&self, flags: Flags) {
         // The first answer stays; a second one is of the same tap.
         let _ = self.known.set(flags);
     }
 
     /// Asks the tap, once and only where it matters.
-    pub(super) async fn ask(&self, upstream: &Upstream) -> Result<(), Failure> {
+    pub(super) async fn ask(&self, upstream: &Upstream, remembered: &Remembered) -> Result<(), Failure> {
+        self.remember(remembered);
         let settled = matches!(self.setting, CatalogFlag::Catalog | CatalogFlag::Properties);
         if settled || self.known.get().is_some() {
             return Ok(());
@@ -115,7 +127,9 @@ impl Flag {
                 Progress::Unanswered
             })
             .await?;
-        self.set(Flags::read(&help));
+        let flags = Flags::read(&help);
+        remembered.keep(HELP, &flags);
+        self.set(flags);
         tracing::debug!(flags = ?self.catalog(), "how the tap takes its catalog");
         Ok(())
     }

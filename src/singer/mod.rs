@@ -1,7 +1,7 @@
 //! All that knows Singer: how a tap is called, and what it prints.
 //!
 //! `message` reads lines, `stderr` log lines; `about`, `answer`, `catalog` and `flag` read what a tap says of
-//! itself, `entry` what each family writes into a catalog; `resource`, `selection` and `state` turn the
+//! itself, `entry` what each family writes into a catalog; `resource`, `selection`, `fields` and `state` turn the
 //! engine's words into Singer's and back, `foreign` finds positions under names of no bound stream; `refresh` tells what a bookmark says of a full refresh; `routes`
 //! finds the names under which a tap prints its streams; `log_based` knows the taps that free a log.
 
@@ -9,6 +9,7 @@ mod about;
 mod answer;
 mod catalog;
 mod entry;
+mod fields;
 mod flag;
 mod foreign;
 mod log_based;
@@ -33,14 +34,19 @@ use crate::capture::protocol::{
 use crate::failure::Failure;
 use crate::log::Level;
 use crate::shim::definition::{SingerSection, StateFileAcks};
+use crate::shim::remembered::Remembered;
 
 /// The name of the catalog among the private files of a read.
 const CATALOG_FILE: &str = "catalog.json";
+
+/// What is remembered of `--about`.
+const ABOUT: &str = "about";
 
 /// A Singer tap.
 #[derive(Debug)]
 pub struct Singer {
     flag: flag::Flag,
+    remembered: Remembered,
     discovery: catalog::Discovery,
     state_file_acks: StateFileAcks,
 }
@@ -56,9 +62,21 @@ impl Singer {
     pub fn new(settings: SingerSection) -> Self {
         Self {
             flag: flag::Flag::new(settings.catalog_flag),
+            remembered: Remembered::default(),
             discovery: catalog::Discovery::default(),
             state_file_acks: settings.state_file_acks,
         }
+    }
+
+    /// The same tap, which is not asked what is remembered of it.
+    #[must_use]
+    pub fn remembering(self, remembered: Remembered) -> Self {
+        Self { remembered, ..self }
+    }
+
+    /// Learns what is to be remembered beside the specification.
+    pub async fn learn(&self, upstream: &Upstream) -> Result<(), Failure> {
+        self.flag.ask(upstream, &self.remembered).await
     }
 
     /// Whether what a tap tells of itself may end with this line.
@@ -84,15 +102,28 @@ impl UpstreamProtocol for Singer {
     }
 
     async fn spec(&self, upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
-        let spec = about::spec(upstream).await?;
+        let known = self.remembered.answer(ABOUT);
+        let spec = if let Some(spec) = known {
+            spec
+        } else {
+            let spec = about::spec(upstream).await?;
+            self.remembered.keep(ABOUT, &spec);
+            spec
+        };
         if spec.config_schema.is_some() {
-            self.flag.answered_about();
+            self.flag.answered_about(&self.remembered);
+        } else {
+            tracing::warn!(
+                "the tap says nothing of its settings (`--about`), so its config form is empty; set `config.schema` in \
+                 shim.yaml to the JSON schema of its config"
+            );
         }
         Ok(spec)
     }
 
     /// Singer has no check; a tap that can discover can connect.
     async fn check(&self, upstream: &Upstream, config: &Value) -> Result<(), Failure> {
+        self.flag.remember(&self.remembered);
         self.discovery.check(upstream, config, self.flag.discovers()).await
     }
 
@@ -104,7 +135,7 @@ impl UpstreamProtocol for Singer {
         if let Some(streams) = self.discovery.checked(config) {
             return Ok(streams);
         }
-        self.flag.ask(upstream).await?;
+        self.flag.ask(upstream, &self.remembered).await?;
         self.discovery.run(upstream, config, self.flag.discovers()).await
     }
 

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::entry::{Entry, INCREMENTAL, LOG_BASED, column, has_column, key_columns};
-use super::resource;
+use super::entry::{Entry, INCREMENTAL, LOG_BASED, has_column, key_columns};
+use super::{fields, resource};
 use crate::capture::protocol::{BoundStream, DiscoveredStream, StreamId};
 use crate::failure::{Code, Failure};
 use crate::json::packed::Packed;
@@ -41,8 +41,8 @@ pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) 
     let mut named: HashMap<String, Vec<usize>> = HashMap::with_capacity(streams.len());
     for found in discovered {
         let mut entry = found.source_stream.as_ref().map_or_else(|| json!({}), Packed::tree);
-        let chosen = bound.get(&found.id);
-        select(&mut entry, chosen.is_some());
+        let chosen = bound.get(&found.id).copied();
+        select(&mut entry, chosen);
         if let Some(stream) = chosen {
             replicate(&mut entry, stream).map_err(|why| {
                 Failure::new(Code::STREAM_MODE, format!("stream {:?}: {why}", stream.id.name))
@@ -62,25 +62,16 @@ pub(super) fn catalog(streams: &[BoundStream], discovered: &[DiscoveredStream]) 
 }
 
 /// Marks a stream and its fields. Booleans, because `"false"` selects (surprise 29).
-fn select(entry: &mut Value, chosen: bool) {
+fn select(entry: &mut Value, chosen: Option<&BoundStream>) {
     let bare = !entry["metadata"].is_array();
-    root(entry).insert("selected".to_owned(), chosen.into());
+    let selected = Value::Bool(chosen.is_some());
+    root(entry).insert("selected".to_owned(), selected.clone());
     if bare && let Some(schema) = entry.get_mut("schema").and_then(Value::as_object_mut) {
         // The oldest taps look here.
-        schema.insert("selected".to_owned(), chosen.into());
+        schema.insert("selected".to_owned(), selected);
     }
-    if !chosen {
-        return;
-    }
-    let unsupported: HashSet<String> =
-        Entry(entry).unsupported_columns().into_iter().map(str::to_owned).collect();
-    for item in entry["metadata"].as_array_mut().into_iter().flatten() {
-        let field = item["breadcrumb"].as_array().is_some_and(|breadcrumb| !breadcrumb.is_empty());
-        let readable = item["metadata"]["inclusion"] != "unsupported"
-            && column(&item["breadcrumb"]).is_none_or(|column| !unsupported.contains(column));
-        if field && readable && item["metadata"].is_object() {
-            item["metadata"]["selected"] = json!(true);
-        }
+    if let Some(stream) = chosen {
+        fields::select(entry, stream);
     }
 }
 
@@ -155,6 +146,7 @@ fn root(entry: &mut Value) -> &mut Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shim::fields::{FieldSelection, Fields};
     use crate::singer::catalog::discovered;
 
     fn bound(name: &str, config: Value) -> BoundStream {
@@ -218,6 +210,70 @@ mod tests {
         let catalog = catalog(&[bound("a", json!({}))], &all).expect("a catalog");
         assert_eq!(catalog["streams"][0]["schema"]["selected"], true);
         assert_eq!(catalog["streams"][0]["replication_method"], "FULL_TABLE");
+    }
+
+    #[test]
+    fn a_tap_without_metadata_finds_its_fields_marked_in_their_schemas_at_any_depth() {
+        let schema = json!({"properties": {
+            "id": {"type": "integer", "inclusion": "automatic"},
+            "name": {"type": "string", "inclusion": "available"},
+            "blob": {"type": "string", "inclusion": "unsupported"},
+            "rows": {"type": "array", "items": {"properties": {"at": {"type": "string", "inclusion": "available"}}}},
+        }});
+        let all = found(&[json!({"tap_stream_id": "a", "stream": "a", "schema": schema})]);
+        let catalog = catalog(&[bound("a", json!({}))], &all).expect("a catalog");
+        let entry = &catalog["streams"][0];
+        let properties = &entry["schema"]["properties"];
+        for pointer in ["/id", "/name", "/rows", "/rows/items/properties/at"] {
+            assert_eq!(properties.pointer(pointer).expect("a field")["selected"], true, "{pointer}");
+        }
+        assert!(properties["blob"].get("selected").is_none());
+        let selected: Vec<_> =
+            Entry(entry).fields().map(|(path, metadata)| (path, metadata["selected"].clone())).collect();
+        assert!(selected.contains(&(vec!["rows".to_owned(), "at".to_owned()], json!(true))), "{selected:?}");
+        assert!(selected.iter().all(|(path, _)| path[0] != "blob"), "{selected:?}");
+    }
+
+    #[test]
+    fn fields_are_chosen_by_the_shim_then_by_the_tap() {
+        let field =
+            |name: &str, metadata: Value| json!({"breadcrumb": ["properties", name], "metadata": metadata});
+        let entry = json!({
+            "tap_stream_id": "ads", "stream": "ads", "key_properties": ["id"],
+            "schema": {"properties": {"id": {}, "Clicks": {}, "Cost": {}, "date": {"properties": {"day": {}}}}},
+            "metadata": [
+                field("id", json!({"inclusion": "automatic", "selected-by-default": false})),
+                field("Clicks", json!({"inclusion": "available", "selected-by-default": false})),
+                field("Cost", json!({"inclusion": "available"})),
+            ],
+        });
+        let selected = |select: Option<&[&str]>, omit: &[&str]| {
+            let owned = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect::<Vec<_>>();
+            let fields = FieldSelection::of(&Fields { select: select.map(owned), omit: owned(omit) }, []);
+            let stream = BoundStream { fields, ..bound("ads", json!({})) };
+            let catalog = catalog(&[stream], &found(std::slice::from_ref(&entry))).expect("a catalog");
+            let fields = Entry(&catalog["streams"][0])
+                .fields()
+                .map(|(path, metadata)| (path.join("/"), metadata["selected"] == true))
+                .collect::<Vec<_>>();
+            let names = |chosen: bool| {
+                fields
+                    .iter()
+                    .filter(|(_, selected)| *selected == chosen)
+                    .map(|(name, _)| name.clone())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            (names(true), names(false))
+        };
+        let is = |yes: &str, no: &str| (yes.to_owned(), no.to_owned());
+        assert_eq!(selected(None, &[]), is("id Cost", "Clicks"), "the tap's own default");
+        assert_eq!(
+            selected(None, &["id", "Cost", "date/day"]),
+            is("id", "Clicks Cost date/day"),
+            "a key stays"
+        );
+        assert_eq!(selected(Some(&["Clicks"]), &[]), is("id Clicks", "Cost date date/day"));
     }
 
     #[test]

@@ -71,6 +71,7 @@ mod real_crashes;
 mod recordings_airbyte;
 mod recordings_singer;
 mod refreshes;
+mod remembered;
 mod renamed_streams;
 mod requests;
 mod resume;

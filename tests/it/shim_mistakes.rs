@@ -171,7 +171,7 @@ timeouts: {check: soon}
 timeouts: {stop: -5s}
   shim.yaml: line 1, column 18, `timeouts.stop`: "-5s" is not a duration such as 90s, 15m or 1h
 singer: {catalogFlag: --config}
-  shim.yaml: line 1, column 23, `singer.catalogFlag`: `--config` is none of auto, --catalog, --properties
+  shim.yaml: line 1, column 23, `singer.catalogFlag`: `--config` is none of auto, --catalog, --properties, none
 singer: {stateFileAcks: maybe}
   shim.yaml: line 1, column 25, `singer.stateFileAcks`: `maybe` is none of auto, on, off
 "#);
@@ -202,7 +202,7 @@ streams: {selects: [a]}
 streams:
 ~   overrides:
 ~     users: {keys: [/id]}
-  shim.yaml: line 3, column 13, `streams.overrides.users.keys`: there is no such key; did you mean `key`? (known here: key, schemaPatch, normalize, refresh, interval)
+  shim.yaml: line 3, column 13, `streams.overrides.users.keys`: there is no such key; did you mean `key`? (known here: key, schemaPatch, normalize, fields, refresh, interval)
 schema: {modes: infer}
   shim.yaml: line 1, column 10, `schema.modes`: there is no such key; did you mean `mode`? (known here: mode, sourced, dateToDatetime)
 document: {rowId: true}

@@ -210,6 +210,7 @@ fn session<S: Side>(bound: u8, versions: [u32; 3], flow: &Value) -> Session {
         schema: Packed::from(&json!({"type": "object"})),
         is_sourced: false,
         source_stream: None,
+        fields: None,
     };
     let state = CaptureState::open(flow.to_string().as_bytes(), &keys).expect("our own state");
     Session { streams: names.iter().map(stream).collect(), names, keys, state }

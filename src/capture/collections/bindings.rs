@@ -10,7 +10,9 @@ use crate::capture::protocol::{Resource, StreamId, UpstreamProtocol};
 use crate::failure::{Code, Failure};
 use crate::flow::message::{Binding, CaptureSpec, CollectionSpec};
 use crate::json::packed::Packed;
+use crate::json::pointer;
 use crate::shim::definition::Definition;
+use crate::shim::fields::FieldSelection;
 use crate::shim::stream::stream_override;
 use crate::shim::streams::StreamOverride;
 
@@ -33,6 +35,14 @@ pub(crate) struct BoundBinding {
     pub infers: bool,
     /// What the shim says of the stream, and its resource config before that.
     pub different: StreamOverride,
+}
+
+impl BoundBinding {
+    /// Which fields the shim has read; the key of the collection stays. `None` where it says nothing.
+    pub(crate) fn fields(&self) -> Option<FieldSelection> {
+        let key = self.key.iter().filter_map(|pointer| pointer::to_path(pointer));
+        FieldSelection::of(self.different.fields.as_ref()?, key)
+    }
 }
 
 /// Reads every binding of a capture. Each stream may be bound once.

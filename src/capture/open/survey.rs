@@ -48,8 +48,10 @@ impl<P: UpstreamProtocol> Session<P> {
                 key_check::discovered(&self.definition, stream, &binding.key);
             }
         }
+        let looks_there = !self.protocol.needs_discovery(true);
         let bind = |(binding, carried): (&BoundBinding, Carried)| {
-            let fresh = fresh.get(&binding.resource.id).map(|fresh| match &binding.different.schema_patch {
+            let found = fresh.get(&binding.resource.id);
+            let fresh = found.map(|fresh| match &binding.different.schema_patch {
                 Some(patch) => Packed::from(&schema::patched(fresh.schema.tree(), Some(patch))),
                 None => fresh.schema.clone(),
             });
@@ -61,7 +63,11 @@ impl<P: UpstreamProtocol> Session<P> {
                 key: binding.key.clone(),
                 is_sourced: source.is_some(),
                 schema: source.unwrap_or_else(|| binding.write_schema.clone()),
-                source_stream: carried.stream,
+                // A protocol that discovers each time looks into that discovery instead.
+                source_stream: carried
+                    .stream
+                    .or_else(|| found?.source_stream.clone().filter(|_| looks_there)),
+                fields: binding.fields(),
             }
         };
         let streams: Vec<BoundStream> = bound.iter().zip(carried).map(bind).collect();

@@ -23,6 +23,7 @@ use super::standing::Standing;
 use crate::capture::collections::sourced::Sourced;
 use crate::capture::config::rotation::Rotation;
 use crate::capture::documents::document::Documents;
+use crate::capture::documents::omission::Omission;
 use crate::capture::documents::oversized::RecordLimit;
 use crate::capture::documents::router::Router;
 use crate::capture::documents::transform::Transform;
@@ -58,6 +59,8 @@ pub(super) struct Pump<'a, P: UpstreamProtocol> {
     pub router: Router,
     /// What is kept.
     pub state: &'a mut CaptureState,
+    /// What is left out of the records of each stream, by position; `None` for nothing.
+    pub omissions: Vec<Option<Omission>>,
     /// What is changed in the records of each stream, by position; `None` for nothing.
     pub transforms: Vec<Option<Transform>>,
     /// Where upstream reads what is durable.

@@ -20,7 +20,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         }
         // Of a source that says nothing, Flow knows the write schema, which stands in.
         for (stream, bound) in self.streams.iter().enumerate().filter(|(_, bound)| bound.is_sourced) {
-            if let Some(told) = self.sourced.told(stream, &bound.schema.tree()) {
+            if let Some(told) = self.sourced.told(stream, &bound.read_schema()) {
                 said = true;
                 self.sourced_schema(told).await?;
             }

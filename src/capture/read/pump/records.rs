@@ -42,9 +42,28 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         self.document(stream, record.as_bytes(), traits, None)
     }
 
-    /// Writes a record. `spots` are the values of it that its transform asked for, where another than
-    /// the parser has them.
+    /// Writes a record, without what the shim leaves out of it. `spots` are the values of it that its
+    /// transform asked for, where another than the parser has them.
     pub(super) fn document(
+        &mut self,
+        stream: usize,
+        record: &[u8],
+        traits: Traits,
+        spots: Option<&[Spot]>,
+    ) -> Result<(), Failure> {
+        let Some(mut omission) = self.omissions[stream].take() else {
+            return self.whole_document(stream, record, traits, spots);
+        };
+        let left = omission.apply(record);
+        let text = std::str::from_utf8(left).unwrap_or("{}");
+        let found = Traits::find(text, self.protocol.deletion_marker());
+        let found = Traits { deleted: traits.deleted, ..found };
+        let written = self.whole_document(stream, left, found, None);
+        self.omissions[stream] = Some(omission);
+        written
+    }
+
+    fn whole_document(
         &mut self,
         stream: usize,
         record: &[u8],
