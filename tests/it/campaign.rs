@@ -138,7 +138,7 @@ impl Campaign {
 }
 
 /// Leaves what Flow commits: all up to one of the checkpoints, or nothing.
-fn prefix(read: &mut Vec<Value>, dice: &mut Dice) {
+pub(crate) fn prefix(read: &mut Vec<Value>, dice: &mut Dice) {
     let checkpoints = read.iter().enumerate().filter(|(_, message)| message.get("checkpoint").is_some());
     let ends: Vec<usize> = std::iter::once(0).chain(checkpoints.map(|(at, _)| at + 1)).collect();
     read.truncate(ends[dice.below(ends.len())]);

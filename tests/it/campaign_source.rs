@@ -132,7 +132,7 @@ fn acts() {
     if let Ok(steps) = std::env::var("CAMPAIGN_STEPS") {
         lines.extend(dies.map(|_| "exit 3".to_owned()));
         std::fs::write(steps, lines.join("\n")).expect("written");
-        std::process::exit(0);
+        end();
     }
     // Behind what the test program prints.
     let text = format!("\n{}\n", lines.join("\n"));
@@ -142,7 +142,11 @@ fn acts() {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
             .expect("ours");
     }
-    std::process::exit(0);
+    end();
+}
+
+fn end() -> ! {
+    std::process::exit(0)
 }
 
 /// The streams that a catalog asks for.

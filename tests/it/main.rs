@@ -66,6 +66,7 @@ mod questions;
 mod quick_start;
 mod readme;
 mod real_acknowledgements;
+mod real_campaign;
 mod real_connectors;
 mod real_crashes;
 mod recordings_airbyte;

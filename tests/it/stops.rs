@@ -200,9 +200,10 @@ fn while_upstream_is_read() {
 
 #[test]
 fn while_streams_are_read_side_by_side() {
-    let parallel = |name, yaml, source, arrived| Phase { yaml, arrived, ..phase(name, source) };
     const TWO: &str = "read: {parallelism: 2}";
     const FOUR: &str = "read: {parallelism: 4}\nstate: {format: stream}";
+
+    let parallel = |name, yaml, source, arrived| Phase { yaml, arrived, ..phase(name, source) };
     strike_all(&[
         parallel("side by side before the first state", TWO, "record $(each); stay", Arrived::Times(2)),
         parallel("side by side in silence", TWO, "stay", Arrived::Times(2)),
