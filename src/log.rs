@@ -221,6 +221,9 @@ fn write_failure(failure: &Failure) {
     fields.insert("code".to_owned(), failure.code.name().into());
     fields.insert("failureType".to_owned(), failure.failure_type().name().into());
     fields.insert("exitCode".to_owned(), failure.cause().exit_code().into());
+    if failure.code.is_observable() {
+        fields.insert("observable".to_owned(), true.into());
+    }
     let message = format!("{} [{}]", shortened(mask::text(&failure.message)), failure.code);
     write_unmasked(Level::Error, &message, mask::fields(fields));
 }

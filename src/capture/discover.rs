@@ -1,5 +1,7 @@
 //! Discover: upstream's streams become bindings that Flow can propose.
 
+use serde_json::Value;
+
 use super::collections::names::make_distinct;
 use super::collections::schema::{self, Publishing};
 use super::protocol::{DiscoveredStream, UpstreamProtocol};
@@ -12,6 +14,7 @@ use crate::shim::definition::Definition;
 use crate::shim::fields::{FieldSelection, Fields};
 use crate::shim::read::DiscoverOnOpen;
 use crate::shim::stream::{Visibility, collection_name, stream_override, visibility};
+use crate::shim::streams::Refresh;
 
 impl<P: UpstreamProtocol> Session<P> {
     pub(super) async fn discover(&mut self, request: &DiscoverRequest) -> Result<Response, Failure> {
@@ -98,6 +101,17 @@ fn binding<P: UpstreamProtocol>(
         key: adapted.key,
         disable,
         resource_path: stream.resource_path.clone(),
-        is_fallback_key: adapted.is_fallback,
+        is_fallback_key: adapted.is_fallback && !deletes(protocol, &proposed, different.refresh),
     })
+}
+
+/// Whether rows that are counted get deletions by that count, as snapshots do: then the count is the only
+/// key, and none that a user may replace (flow-protocol.md, R5).
+fn deletes<P: UpstreamProtocol>(protocol: &P, resource_config: &Value, refresh: Option<Refresh>) -> bool {
+    match refresh {
+        Some(Refresh::Append | Refresh::Truncate) => false,
+        Some(Refresh::Snapshot) | None => {
+            protocol.resource(resource_config).is_ok_and(|resource| resource.full_refresh)
+        }
+    }
 }

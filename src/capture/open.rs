@@ -18,6 +18,7 @@ use super::config::shape::skips_interval;
 use super::protocol::UpstreamProtocol;
 use super::read::standing::counted_streams;
 use super::read::{End, Part, Reader};
+use super::refresh::signals::Signals;
 use super::session::Session;
 use super::shutdown::unwritten;
 use super::state::CaptureState;
@@ -53,7 +54,10 @@ impl<P: UpstreamProtocol> Session<P> {
             state.leave_shared();
         }
         let survey = self.survey(&capture, &bound, &mut state).await?;
-        if self.read(&bound, &survey, sharing, &mut state).await? == End::GaveUp {
+        let signals = Signals::new(&self.flags, self.upstream.rotation.limit());
+        // What it takes is large, and this future lies in several others.
+        let read = Box::pin(self.read(&bound, &survey, sharing, signals, &mut state)).await?;
+        if read == End::GaveUp {
             // Flow's next session goes on; to wait here would only put it off.
             log::status(
                 "Gave up: upstream hung; what it has read is committed, and the next session goes on",
@@ -108,6 +112,7 @@ impl<P: UpstreamProtocol> Session<P> {
         bound: &[BoundBinding],
         survey: &Survey,
         sharing: Sharing<'_>,
+        signals: Signals,
         state: &mut CaptureState,
     ) -> Result<End, Failure> {
         let reader = Reader {
@@ -115,6 +120,7 @@ impl<P: UpstreamProtocol> Session<P> {
             definition: &self.definition,
             upstream: &self.upstream,
             discovered: survey.discovered.as_deref(),
+            signals,
         };
         if reader.may_read_apart(bound, state) {
             self.upstream

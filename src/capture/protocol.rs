@@ -253,6 +253,13 @@ pub struct StateUpdate {
     pub coverage: Option<Coverage>,
 }
 
+impl StateUpdate {
+    /// Whether upstream speaks of one stream here, and of nothing else.
+    pub(crate) fn is_of_one_stream(&self) -> bool {
+        self.shared.is_none() && self.streams.len() == 1 && matches!(self.unnamed, Unnamed::Keep)
+    }
+}
+
 /// Which records a state covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {

@@ -34,6 +34,7 @@ use super::input::parser::LineParser;
 use super::processes::supervisor::{Ended, Running, Upstream};
 use super::protocol::{BoundStream, DiscoveredStream, ReadPlan, Route, UpstreamProtocol};
 use super::refresh::Refreshes;
+use super::refresh::signals::Signals;
 use super::requests::Requests;
 use super::shutdown::{stopped, unwritten};
 use super::state::CaptureState;
@@ -44,6 +45,7 @@ use crate::failure::Failure;
 use crate::flow::writer::Writer;
 use crate::shim::arguments::Verb;
 use crate::shim::definition::Definition;
+use crate::shim::units::Share;
 
 /// How a read ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub(super) struct Reader<'a, P> {
     pub(super) upstream: &'a Upstream,
     /// The whole fresh catalog, where there had to be one.
     pub(super) discovered: Option<&'a [DiscoveredStream]>,
+    /// Whether Flow is told of truncating refreshes.
+    pub(super) signals: Signals,
 }
 
 /// What one read is to read, by position.
@@ -80,7 +84,8 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
     /// Plans a read of these streams, from this state.
     pub(super) fn plan(&self, part: &Part<'_>, state: &mut CaptureState) -> Result<Planned, Failure> {
         let Part { bound, streams, .. } = part;
-        let refreshes = Refreshes::begin(self.protocol, self.definition, bound, streams, state)?;
+        let refreshes =
+            Refreshes::begin(self.protocol, self.definition, bound, streams, &self.signals, state)?;
         let config = self.upstream.rotation.newest();
         let plan = self.protocol.read_plan(&config, streams, self.discovered, &state.stored())?;
         Ok(Planned { refreshes, plan })
@@ -173,7 +178,8 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             ended = running.ended(false) => ended?,
             failure = stray_request(requests, state_file) => return Err(failure),
         };
-        shutdown.unless_stopped(conclude(pump, &ended, bound, &read_at)).await??;
+        let most = self.definition.read.max_deleted_share;
+        shutdown.unless_stopped(conclude(pump, &ended, bound, most, &read_at)).await??;
         Ok(End::Read)
     }
 
@@ -224,27 +230,31 @@ async fn cut_short(mut running: Running) {
     let _ = running.ended(true).await;
 }
 
-/// Judges a read whose output was read to its end, and commits what is whole. `read_at`: when it began.
+/// Judges a read whose output was read to its end, and commits what is whole. `most`: the share of a
+/// collection's rows that a snapshot may delete; `read_at`: when the read began.
 async fn conclude<P: UpstreamProtocol>(
     mut pump: Pump<'_, P>,
     ended: &Ended,
     bound: &[BoundBinding],
+    most: Option<Share>,
     read_at: &str,
 ) -> Result<(), Failure> {
     pump.seal();
     report(&mut pump);
     let verdict = outcome::decide(ended, &pump.seen, pump.streams);
-    let finished = outcome::finished(ended, &pump.seen, pump.streams, verdict.is_ok());
+    let mut finished = outcome::finished(ended, &pump.seen, pump.streams, verdict.is_ok());
     if verdict.is_ok() {
         pump.take_last_states()?;
     }
+    pump.leave_unread(bound, &mut finished);
+    let refused = pump.refuse(bound, &mut finished, most);
     for (stream, binding) in bound.iter().enumerate() {
         if finished[stream] && binding.different.interval.is_some() {
             pump.state.set_read_at(stream, read_at.to_owned());
         }
     }
     pump.close(bound, &finished, verdict.is_ok()).await?;
-    verdict
+    verdict.and(refused)
 }
 
 /// Says what there is to say of a read whatever it comes to.

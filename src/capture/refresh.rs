@@ -3,16 +3,19 @@
 //! A binding whose key is `/_meta/row_id` tells rows apart by their place alone: a refresh that begins
 //! anew counts from where it began before, so that it writes over what a failed one left, and what
 //! lies beyond its end is deleted once it has ended well. Nothing here decides whether it has;
-//! the pump's `ends` does. What the collection of a snapshot holds is in `blocks`.
+//! the pump's `ends` does. What the collection of a snapshot holds is in `blocks`; whether Flow gets markers
+//! of a refresh is in `signals`.
 
 mod blocks;
 mod mode;
+pub(super) mod signals;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use self::blocks::{Block, Blocks};
 use self::mode::{Mode, mode, resumes};
+use self::signals::Signals;
 use super::collections::bindings::BoundBinding;
 use super::documents::document::Documents;
 use super::event::Traits;
@@ -42,6 +45,20 @@ struct Kept {
     /// Whether Flow was told that the refresh under way begins.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     begun: bool,
+    /// Whether all of that refresh is committed, and Flow is still to be told that it is complete.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    whole: bool,
+}
+
+/// What Flow was told of a truncating refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// Nothing: none is under way.
+    Nothing,
+    /// That it begins.
+    Begun,
+    /// The same, and all of it is written.
+    Whole,
 }
 
 /// The rows of one binding.
@@ -54,8 +71,12 @@ struct Rows {
     from: u64,
     /// Up to where there may be rows; of snapshots the blocks know it.
     reach: u64,
+    /// How far the rows reached when this session began.
+    held: u64,
     blocks: Option<Blocks>,
-    begun: bool,
+    /// Whether Flow is told where a refresh begins and is complete.
+    signals: bool,
+    told: Told,
     /// Whether the mode is the shim's own word.
     asked: bool,
     /// Whether upstream sends states from which it goes on inside a refresh.
@@ -75,6 +96,7 @@ impl Refreshes {
         definition: &Definition,
         bound: &[BoundBinding],
         streams: &[BoundStream],
+        signals: &Signals,
         state: &mut CaptureState,
     ) -> Result<Self, Failure> {
         let whole = protocol.reads_whole(&state.stored());
@@ -82,7 +104,8 @@ impl Refreshes {
         for (position, (binding, stream)) in bound.iter().zip(streams).enumerate() {
             let upstream = state.upstream(position).filter(|_| binding.resource.full_refresh);
             let says = upstream.map(|upstream| protocol.refresh_state(stream, upstream));
-            let mode = mode(binding, whole && says != Some(RefreshState::Partial));
+            let whole = whole && says != Some(RefreshState::Partial);
+            let mode = mode(binding, whole);
             let resumes = says.is_some_and(|says| resumes(says, mode, binding));
             if !resumes && matches!(says, Some(RefreshState::Marker | RefreshState::Position { .. })) {
                 // Handed back, it would have upstream read nothing, or not from the beginning.
@@ -91,22 +114,39 @@ impl Refreshes {
             let kept = kept(state.refresh(position))
                 .map_err(|failure| failure.with("stream", binding.resource.id.to_string()))?;
             let meta = definition.document.meta;
-            all.push(Rows::begin(binding, mode, resumes, state.row_id(position), kept, meta));
+            let mut rows = Rows::begin(binding, mode, resumes, state.row_id(position), kept, meta);
+            rows.signals = mode == Mode::Truncate && signals.of(&binding.resource.id, whole);
+            if rows.told == Told::Begun && !rows.signals {
+                rows.told = Told::Nothing;
+            }
+            all.push(rows);
         }
         Ok(Self { streams: all, held: 0 })
     }
 
-    /// The bindings whose refresh Flow has to be told of before anything else of them.
-    pub(super) fn beginning(&mut self) -> Vec<u32> {
-        let begin = |rows: &&mut Rows| rows.mode == Mode::Truncate && !rows.resumes;
-        self.streams
-            .iter_mut()
-            .filter(begin)
-            .map(|rows| {
-                rows.begun = true;
-                rows.binding
-            })
-            .collect()
+    /// The streams whose last refresh is committed whole, while Flow was not told so.
+    pub(super) fn whole(&self) -> Vec<usize> {
+        self.those(|rows| rows.told == Told::Whole)
+    }
+
+    /// The streams whose refresh Flow has to be told of before anything else of them. One that was begun
+    /// before a failure is still the same, also where upstream reads it from its beginning again.
+    pub(super) fn beginning(&self) -> Vec<usize> {
+        self.those(|rows| rows.signals && rows.told == Told::Nothing && !rows.resumes)
+    }
+
+    fn those(&self, are: impl Fn(&Rows) -> bool) -> Vec<usize> {
+        (0..self.streams.len()).filter(|&stream| are(&self.streams[stream])).collect()
+    }
+
+    /// Flow was told that the refresh of this stream begins.
+    pub(super) fn begun(&mut self, stream: usize) {
+        self.streams[stream].told = Told::Begun;
+    }
+
+    /// Flow was told that the refresh of this stream is complete.
+    pub(super) fn completed(&mut self, stream: usize) {
+        self.streams[stream].told = Told::Nothing;
     }
 
     /// Makes the document of a record and writes it or holds it back. Gives how many documents went
@@ -219,7 +259,15 @@ impl Refreshes {
         }
     }
 
-    /// Ends a refresh that ended well. What is beyond it is for the caller to delete.
+    /// How many rows a snapshot that ends here deletes, and how many the collection held when the session
+    /// began; `None` for other refreshes. Nothing may be held back.
+    pub(super) fn vanished(&self, stream: usize) -> Option<Vanished> {
+        let rows = &self.streams[stream];
+        let gone = rows.reach().saturating_sub(rows.next);
+        (rows.mode == Mode::Snapshot).then_some(Vanished { gone, held: rows.held })
+    }
+
+    /// Ends a refresh that ended well. What is beyond it is for the caller to delete, from the end on.
     pub(super) fn finish(
         &mut self,
         stream: usize,
@@ -229,21 +277,38 @@ impl Refreshes {
         let settled = self.settle(stream, writer);
         let rows = &mut self.streams[stream];
         state.set_row_id(stream, rows.next);
-        let reach = rows.reach();
-        if let Some(blocks) = &mut rows.blocks {
-            blocks.finish();
-        }
-        let gone = match rows.mode {
-            Mode::Snapshot | Mode::Append => rows.next..reach,
-            Mode::Incremental | Mode::Count | Mode::Truncate => 0..0,
+        let beyond = match (&mut rows.blocks, rows.mode) {
+            (Some(blocks), _) => blocks.finish(),
+            (None, Mode::Append) => rows.reach.saturating_sub(rows.next),
+            (None, _) => 0,
         };
         rows.from = rows.next;
         if !matches!(rows.mode, Mode::Incremental | Mode::Count) {
-            rows.reach = rows.next;
+            rows.reach = rows.next + beyond;
         }
-        let complete = std::mem::take(&mut rows.begun);
-        Finished { settled, gone, binding: rows.binding, complete }
+        if rows.told == Told::Begun {
+            rows.told = Told::Whole;
+        }
+        Finished { settled, gone: rows.next..rows.next + beyond, binding: rows.binding }
     }
+
+    /// Of the rows beyond a refresh that has ended, those before this one are left to be deleted.
+    pub(super) fn deleted_down_to(&mut self, stream: usize, row: u64) {
+        let rows = &mut self.streams[stream];
+        rows.reach = row;
+        if let Some(blocks) = &mut rows.blocks {
+            blocks.delete_down_to(row - rows.next);
+        }
+    }
+}
+
+/// What a snapshot deletes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Vanished {
+    /// Rows that are gone.
+    pub(super) gone: u64,
+    /// Rows that the collection held.
+    pub(super) held: u64,
 }
 
 /// What is left to be said of a refresh that ended well.
@@ -254,8 +319,6 @@ pub(super) struct Finished {
     pub(super) gone: std::ops::Range<u64>,
     /// Of which binding.
     pub(super) binding: u32,
-    /// Whether Flow has to be told that the refresh is complete.
-    pub(super) complete: bool,
 }
 
 impl Rows {
@@ -288,8 +351,14 @@ impl Rows {
             next,
             from,
             reach,
+            held: reach,
             blocks,
-            begun: kept.begun && resumes,
+            signals: false,
+            told: match kept {
+                Kept { whole: true, .. } => Told::Whole,
+                Kept { begun: true, .. } => Told::Begun,
+                Kept { .. } => Told::Nothing,
+            },
             asked: binding.different.refresh.is_some(),
             resumes,
         }
@@ -312,7 +381,9 @@ impl Rows {
             Mode::Append if self.reach() > self.from => {
                 Kept { from: Some(self.from), reach: Some(self.reach()), ..Kept::default() }
             }
-            Mode::Truncate if self.begun => Kept { begun: true, ..Kept::default() },
+            Mode::Truncate if self.told != Told::Nothing => {
+                Kept { begun: true, whole: self.told == Told::Whole, ..Kept::default() }
+            }
             Mode::Incremental | Mode::Count | Mode::Append | Mode::Truncate => {
                 return state.set_refresh(position, None);
             }

@@ -30,6 +30,12 @@ impl Code {
         self.name
     }
 
+    /// Whether operators get a copy of the failure (flow-protocol.md, R18): it is rare, and points at the
+    /// connector or its surroundings rather than at one user's settings.
+    pub fn is_observable(self) -> bool {
+        [Self::UPSTREAM_HUNG, Self::OUT_OF_MEMORY, Self::TOO_MANY_DELETES].contains(&self)
+    }
+
     /// Why a run fails so.
     pub const fn cause(self) -> Cause {
         self.cause
@@ -166,6 +172,8 @@ codes! {
         UPSTREAM_FAILED = "upstream-failed";
         /// Upstream ended well, but did not read all streams.
         STREAMS_UNREAD = "streams-unread";
+        /// A refresh would delete more of a collection than the shim allows.
+        TOO_MANY_DELETES = "too-many-deletes";
         /// The OAuth2 provider refused.
         CONSENT_REFUSED = "consent-refused";
         /// pip or venv failed.

@@ -5,12 +5,13 @@
 //! on a thread, because making stdout non-blocking would change it for every process that shares it.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::codec::{Codec, CodecError};
-use super::message::Response;
+use super::message::{Checkpoint, ConnectorState, Response};
 
 /// A buffer of this size is handed over.
 const FULL: usize = 256 * 1024;
@@ -45,8 +46,13 @@ pub struct Writer {
     done: Option<oneshot::Receiver<()>>,
     /// Why the thread has ended, where that is an error.
     failed: Arc<OnceLock<std::io::Error>>,
-    /// Of a branch: how much of the buffer a checkpoint has ended.
-    ended: Option<usize>,
+    /// Bytes that all writers to this output have handed over since the last checkpoint.
+    open: Arc<AtomicU64>,
+    /// How much of the buffer a checkpoint has ended.
+    ended: usize,
+    is_branch: bool,
+    /// The buffer must begin a sequence: its messages share none with those before them.
+    alone: bool,
 }
 
 impl Writer {
@@ -75,7 +81,18 @@ impl Writer {
         };
         std::thread::Builder::new().name("writer".to_owned()).spawn(write)?;
         let buffer = Vec::with_capacity(FULL + FULL / 4);
-        Ok(Self { codec, buffer, full, empty: Some(empty), done: Some(done), failed, ended: None })
+        Ok(Self {
+            codec,
+            buffer,
+            full,
+            empty: Some(empty),
+            done: Some(done),
+            failed,
+            open: Arc::default(),
+            ended: 0,
+            is_branch: false,
+            alone: false,
+        })
     }
 
     /// A writer to the same output, for documents whose checkpoints come apart from those of others. It
@@ -83,13 +100,29 @@ impl Writer {
     /// where that is too much it goes out before.
     #[must_use]
     pub fn branch(&self) -> Self {
-        let (codec, full, failed) = (self.codec, self.full.clone(), self.failed.clone());
-        Self { codec, buffer: Vec::new(), full, empty: None, done: None, failed, ended: Some(0) }
+        Self {
+            codec: self.codec,
+            buffer: Vec::new(),
+            full: self.full.clone(),
+            empty: None,
+            done: None,
+            failed: self.failed.clone(),
+            open: self.open.clone(),
+            ended: 0,
+            is_branch: true,
+            alone: false,
+        }
     }
 
     /// Whether this is one of several writers.
     pub fn is_branch(&self) -> bool {
-        self.ended.is_some()
+        self.is_branch
+    }
+
+    /// The size of the running sequence in bytes: everything since the last checkpoint on this output.
+    pub fn sequence(&self) -> u64 {
+        let own = (self.buffer.len() - self.ended) as u64;
+        if self.ended > 0 { own } else { self.open.load(Ordering::Relaxed) + own }
     }
 
     /// Appends a document: `head` and `tail` together are its JSON text.
@@ -120,17 +153,27 @@ impl Writer {
     /// Appends a response other than a document, and hands everything over, unless it is held back.
     pub async fn send(&mut self, response: &Response) -> Result<(), WriteError> {
         self.codec.encode(response, &mut self.buffer).map_err(WriteError::Response)?;
-        if self.is_branch() && response.checkpoint.is_none() {
+        // Opened stands before the first sequence.
+        if response.checkpoint.is_some() || response.opened.is_some() {
+            self.ended = self.buffer.len();
+        } else if self.is_branch() {
             return Ok(());
         }
-        self.ended = self.ended.map(|_| self.buffer.len());
         self.hand_over().await
+    }
+
+    /// The same for a response that must begin a sequence. The caller has written a checkpoint behind its
+    /// own documents. Where other branches have documents open, an empty checkpoint goes before it: it
+    /// commits them without the state that covers them, as the next checkpoint would have.
+    pub async fn send_alone(&mut self, response: &Response) -> Result<(), WriteError> {
+        self.alone = self.is_branch();
+        self.send(response).await
     }
 
     /// Of a branch: hands over what a checkpoint has ended, and forgets what follows.
     pub async fn forget_rest(&mut self) -> Result<(), WriteError> {
-        if let Some(ended) = self.ended {
-            self.buffer.truncate(ended);
+        if self.is_branch() {
+            self.buffer.truncate(self.ended);
         }
         self.hand_over().await
     }
@@ -151,10 +194,20 @@ impl Writer {
             return Ok(());
         }
         let place = self.full.reserve().await.map_err(|_| why(&self.failed))?;
+        // Nobody else writes between here and the end, since all writers share one thread.
+        if std::mem::take(&mut self.alone) && self.open.load(Ordering::Relaxed) > 0 {
+            let mut before = Vec::new();
+            self.codec.encode(&empty_checkpoint(), &mut before).map_err(WriteError::Response)?;
+            self.ended = if self.ended > 0 { self.ended + before.len() } else { 0 };
+            self.buffer.splice(..0, before);
+        }
+        let rest = (self.buffer.len() - self.ended) as u64;
+        let open = if self.ended > 0 { 0 } else { self.open.load(Ordering::Relaxed) };
+        self.open.store(open + rest, Ordering::Relaxed);
         let next = self.empty.as_mut().and_then(|empty| empty.try_recv().ok());
         let next = next.unwrap_or_else(|| Vec::with_capacity(FULL + FULL / 4));
         place.send(std::mem::replace(&mut self.buffer, next));
-        self.ended = self.ended.map(|_| 0);
+        self.ended = 0;
         Ok(())
     }
 
@@ -168,6 +221,12 @@ impl Writer {
             _ => Err(why(&failed)),
         }
     }
+}
+
+/// A checkpoint that changes nothing of the state.
+fn empty_checkpoint() -> Response {
+    let state = ConnectorState { updated_json: b"{}".to_vec(), merge_patch: true };
+    Response { checkpoint: Some(Checkpoint { state: Some(state) }), ..Response::default() }
 }
 
 /// Why the thread takes nothing more.
@@ -230,7 +289,7 @@ mod tests {
     use proptest::prelude::*;
     use prost::Message;
 
-    use super::super::message::{Captured, Checkpoint};
+    use super::super::message::{BackfillBegin, Captured, Opened};
     use super::*;
 
     fn oracle(binding: u32, document: &str) -> Response {
@@ -277,6 +336,52 @@ mod tests {
         std::io::Read::read_to_string(&mut reader, &mut text).expect("UTF-8");
         let kinds: Vec<bool> = text.lines().map(|line| line.contains("captured")).collect();
         assert_eq!(kinds, [true, false, false], "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_must_be_alone_ends_the_sequence_that_others_have_open() {
+        let (mut reader, output) = std::io::pipe().expect("a pipe");
+        // More than a pipe holds goes through it.
+        let reading = std::thread::spawn(move || {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut reader, &mut text).expect("UTF-8");
+            text
+        });
+        let mut writer = Writer::start(output, Codec::Json).expect("a thread");
+        let checkpoint = Response { checkpoint: Some(Checkpoint::default()), ..Response::default() };
+        let marker = Response { backfill_begin: Some(BackfillBegin { binding: 1 }), ..Response::default() };
+        let opened = Response { opened: Some(Opened::default()), ..Response::default() };
+        writer.send(&opened).await.expect("written");
+        let mut branches = [writer.branch(), writer.branch()];
+        for document in [0, HELD] {
+            branches[0].captured(0, b"{}", &b" ".repeat(document));
+            branches[0].flush().await.expect("written where it is large");
+            branches[1].send_alone(&marker).await.expect("held back");
+            branches[1].send(&checkpoint).await.expect("written");
+        }
+        drop(branches);
+        writer.finish().await.expect("written");
+        let text = reading.join().expect("it reads");
+        let kind = |line: &str| line[2..].split('"').next().map(str::to_owned).unwrap_or_default();
+        let kinds: Vec<String> = text.lines().map(kind).collect();
+        let alone = ["backfillBegin", "checkpoint"];
+        let before = ["captured", "captured", "checkpoint"];
+        assert_eq!(kinds, [&["opened"][..], &alone, &before, &alone].concat());
+    }
+
+    #[tokio::test]
+    async fn a_sequence_is_measured_from_checkpoint_to_checkpoint() {
+        let mut writer = Writer::start(std::io::sink(), Codec::Json).expect("a thread");
+        let checkpoint = Response { checkpoint: Some(Checkpoint::default()), ..Response::default() };
+        for _ in 0..2 {
+            for _ in 0..3 {
+                writer.captured(0, b"{}", &[b' '; 1000]);
+                writer.flush().await.expect("written");
+            }
+            assert!((3000..3300).contains(&writer.sequence()), "{}", writer.sequence());
+            writer.send(&checkpoint).await.expect("written");
+            assert_eq!(writer.sequence(), 0);
+        }
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::units::{bytes, duration, optional_duration};
+use super::units::{Share, bytes, duration, optional_duration};
 
 /// `read:`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -32,6 +32,10 @@ pub struct ReadSection {
     pub discover_on_open: DiscoverOnOpen,
     /// When a stream that sends no state gets a checkpoint.
     pub checkpoint_every: CheckpointEvery,
+    /// The largest share of a collection's rows, from 0 to 1, that one snapshot may delete; absent: all
+    /// of them.
+    #[schemars(with = "f64")]
+    pub max_deleted_share: Option<Share>,
     /// Whether a source hands over its records through sockets.
     pub data_channel: DataChannel,
     /// How many sockets; twice as many as there are processors, 2 to 8, where absent.
@@ -48,6 +52,7 @@ impl Default for ReadSection {
             oversized_record: OversizedRecord::Error,
             discover_on_open: DiscoverOnOpen::Auto,
             checkpoint_every: CheckpointEvery::default(),
+            max_deleted_share: None,
             data_channel: DataChannel::Auto,
             data_channel_sockets: None,
         }

@@ -72,6 +72,7 @@ impl Flow {
     /// Takes what was read: all up to the last checkpoint, and nothing behind it.
     pub(crate) fn commit(&mut self, read: &[Value]) {
         let Some(last) = read.iter().rposition(|message| message.get("checkpoint").is_some()) else { return };
+        markers_stand_alone(&read[..=last]);
         for message in &read[..=last] {
             self.clock += 1;
             let binding = |part: &Value| {
@@ -80,7 +81,8 @@ impl Flow {
             if let Some(captured) = message.get("captured") {
                 self.document(binding(captured), &captured["doc"]);
             } else if let Some(begin) = message.get("backfillBegin") {
-                self.collections[binding(begin)].begun = Some(self.clock);
+                let before = self.collections[binding(begin)].begun.replace(self.clock);
+                assert!(before.is_none(), "a refresh that has begun begins again");
             } else if let Some(complete) = message.get("backfillComplete") {
                 let collection = &mut self.collections[binding(complete)];
                 let begun = collection.begun.take().expect("a refresh that is complete has begun");
@@ -118,6 +120,18 @@ impl Flow {
         };
         let here: std::collections::HashSet<String> = self.committed.keys().map(bare).collect();
         other.committed.keys().map(bare).filter(|document| !here.contains(document)).collect()
+    }
+}
+
+/// Asserts that each marker has a sequence of its own, as Flow demands (flow-protocol.md, R15).
+fn markers_stand_alone(read: &[Value]) {
+    let kind = |message: &Value| {
+        message.as_object().and_then(|members| members.keys().next().cloned()).unwrap_or_default()
+    };
+    let kinds: Vec<String> = read.iter().map(kind).filter(|kind| kind != "opened").collect();
+    for sequence in kinds.split(|kind| kind == "checkpoint") {
+        let marker = sequence.iter().any(|kind| kind.starts_with("backfill"));
+        assert!(!marker || sequence.len() == 1, "a marker in the sequence {sequence:?}");
     }
 }
 

@@ -204,7 +204,8 @@ pub(crate) fn resumable() -> Scenario {
 pub(crate) fn snapshot() -> Scenario {
     let first: Vec<usize> = vec![0; 12];
     let second = [&[1; 3], &first[3..9]].concat();
-    let sessions = [table(&first), table(&second), table(&second), Vec::new(), table(&first[..5])];
+    let empty = vec![status("users", "STARTED"), status("users", "COMPLETE")];
+    let sessions = [table(&first), table(&second), table(&second), empty, table(&first[..5])];
     let scenario = Scenario::new("airbyte", &[whole("users", "/_meta/row_id")], &sessions);
     Scenario { stands_alone: true, ..scenario }
 }
@@ -226,12 +227,43 @@ pub(crate) fn full_table() -> Scenario {
     Scenario { stands_alone: true, ..scenario }
 }
 
-/// A keyed table that Flow truncates.
+/// A keyed table that Flow truncates. What a failed refresh has written and the source has lost since goes
+/// with the refresh after that which it belongs to; hence the third session.
 pub(crate) fn truncate() -> Scenario {
     let second: Vec<String> = table(&[2; 14]).split_off(5);
-    let scenario = Scenario::new("airbyte", &[whole("users", "/id")], &[table(&[1; 12]), second]);
-    let yaml = "streams: {overrides: {\"*\": {refresh: truncate}}}";
+    let sessions = [table(&[1; 12]), second.clone(), second];
+    let scenario = Scenario::new("airbyte", &[whole("users", "/id")], &sessions);
+    let yaml = "read: {checkpointEvery: {documents: 4}}\nstreams: {overrides: {\"*\": {refresh: truncate}}}";
     Scenario { yaml, stands_alone: true, ..scenario }
+}
+
+/// Two tables that Flow truncates, one with a key and a schema, one without either, in turns.
+pub(crate) fn truncate_two() -> Scenario {
+    let both = |rows: std::ops::Range<usize>, version: usize| {
+        let pair = |id| [record("users", id, version), record("orders", id, version)];
+        rows.flat_map(pair).collect::<Vec<_>>()
+    };
+    let mut users = whole("users", "/id");
+    users["collection"]["writeSchema"]["x-source-schema"] =
+        json!({"type": "object", "properties": {"id": {"type": "integer"}, "v": {"type": "string"}}});
+    let last = both(0..7, 2);
+    let sessions = [both(0..9, 1), last.clone(), last];
+    let scenario = Scenario::new("airbyte", &[users, whole("orders", "/_meta/row_id")], &sessions);
+    let yaml = "read: {checkpointEvery: {documents: 3}}\nstreams: {overrides: {\"*\": {refresh: truncate}}}";
+    Scenario { yaml, stands_alone: true, ..scenario }
+}
+
+/// The same, each by a process of its own.
+pub(crate) fn truncate_parallel() -> Scenario {
+    let yaml = "read: {parallelism: 2, checkpointEvery: {documents: 3}}\nstreams: {overrides: {\"*\": {refresh: truncate}}}";
+    Scenario { yaml, ..truncate_two() }
+}
+
+/// A table that Flow truncates, with positions inside, twice.
+pub(crate) fn truncate_resumable() -> Scenario {
+    let scenario = resumable();
+    let yaml = "streams: {overrides: {\"*\": {refresh: truncate}}}";
+    Scenario { yaml, bindings: vec![whole("users", "/id")], ..scenario }
 }
 
 /// Tables without any state, with checkpoints on the way: one without a key, one with.

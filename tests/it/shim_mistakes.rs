@@ -209,7 +209,7 @@ document: {rowId: true}
   shim.yaml: line 1, column 12, `document.rowId`: there is no such key (known here: meta)
 read:
 ~   minimumInterval: 5m
-  shim.yaml: line 2, column 3, `read.minimumInterval`: there is no such key; did you mean `minInterval`? (known here: minInterval, idleTimeout, parallelism, maxRecordBytes, oversizedRecord, discoverOnOpen, checkpointEvery, dataChannel, dataChannelSockets)
+  shim.yaml: line 2, column 3, `read.minimumInterval`: there is no such key; did you mean `minInterval`? (known here: minInterval, idleTimeout, parallelism, maxRecordBytes, oversizedRecord, discoverOnOpen, checkpointEvery, maxDeletedShare, dataChannel, dataChannelSockets)
 read: {checkpointEvery: {records: 5}}
   shim.yaml: line 1, column 26, `read.checkpointEvery.records`: there is no such key; did you mean `seconds`? (known here: documents, bytes, seconds)
 state: {form: auto}

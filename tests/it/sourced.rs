@@ -173,6 +173,7 @@ printf '%s' "$LINES"
             "sourcedSchema",
             "checkpoint",
             "captured",
+            "checkpoint",
             "sourcedSchema",
             "checkpoint",
             "captured",

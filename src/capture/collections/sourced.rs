@@ -121,6 +121,11 @@ impl Sourced {
         }
     }
 
+    /// Whether there is such a stream.
+    pub(crate) fn is_widened(&self) -> bool {
+        !self.widened.is_empty()
+    }
+
     /// The message for a stream whose records lack what was promised of them; `None` once all are told.
     pub(crate) fn widened(&mut self) -> Option<SourcedSchema> {
         let told = self.streams[self.widened.pop()?].as_ref()?;

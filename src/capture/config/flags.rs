@@ -66,7 +66,6 @@ impl FeatureFlags {
 
     /// What the config says of a flag: `Some(true)` for `name`, `Some(false)` for `no_name`, `None` where
     /// it names neither.
-    #[cfg_attr(not(test), expect(dead_code, reason = "backfill signals will depend on it"))]
     pub(crate) fn has(&self, name: &str) -> Option<bool> {
         self.0.get(name).copied()
     }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::limits::limiting;
 use super::shape::Way;
 use super::{sealed, secrets};
 use crate::log;
@@ -90,6 +91,13 @@ impl Rotation {
     /// The config as upstream should get it now.
     pub fn newest(&self) -> Value {
         self.lock().upstream.clone()
+    }
+
+    /// The pointer of a setting that limits what a full refresh reads; `None` where none does.
+    pub(crate) fn limit(&self) -> Option<String> {
+        let configs = self.lock();
+        let upstream = limiting(&configs.upstream, &configs.schemas.upstream);
+        limiting(&configs.user, &configs.schemas.flow).or(upstream)
     }
 
     /// Notes a whole new config, for [`settle`](Self::settle): where a line is heard of in the middle

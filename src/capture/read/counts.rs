@@ -112,9 +112,15 @@ impl Counts {
     /// Names the streams whose messages were left out since the last time.
     pub(super) fn tell_dropped(&mut self) {
         for (stream, dropped) in self.dropped.iter_mut().filter(|(_, dropped)| dropped.times > dropped.told) {
+            let observable = (dropped.told == 0).then_some(true);
             dropped.told = dropped.times;
             let times = dropped.times;
-            tracing::warn!(stream, times, "messages of a stream that no binding reads are left out");
+            tracing::warn!(
+                observable,
+                stream,
+                times,
+                "messages of a stream that no binding reads are left out"
+            );
         }
     }
 

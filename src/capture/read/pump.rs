@@ -3,12 +3,14 @@
 //! A checkpoint leaves only after every document that was read before it, because both go through
 //! one buffer. The pump reads to the end of the output and notes what it saw; `outcome` decides
 //! afterwards what that means. `events` says what a line asks for, `records` makes documents of records,
-//! `channel` reads sockets beside the output, and `ends` writes what stands before and behind all that.
+//! `channel` reads sockets beside the output, `ends` writes what stands before and behind all that, and
+//! `sequence` bounds what goes without a checkpoint.
 
 mod channel;
 mod ends;
 mod events;
 mod records;
+mod sequence;
 
 use std::sync::Arc;
 
@@ -190,7 +192,6 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         let state = ConnectorState { updated_json: self.state.patch(), merge_patch: true };
         let checkpoint = Checkpoint { state: Some(state) };
         self.seen.uncommitted = 0;
-        self.seen.completed = false;
         self.cadence.reset();
         self.seen.checkpoints += 1;
         self.writer
@@ -208,7 +209,8 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     /// Hands over the documents that were made.
     async fn flush(&mut self) -> Result<(), Failure> {
         self.tell();
-        self.writer.flush().await.map_err(unwritten)
+        self.writer.flush().await.map_err(unwritten)?;
+        self.bound_sequence().await
     }
 
     /// Hands over documents before their own checkpoint. Those of other processes commit them, so what is
@@ -292,7 +294,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 Ok(())
             }
             Next::Schema(schema) => {
-                self.sourced_schema(schema).await?;
+                self.alone(Response { sourced_schema: Some(schema), ..Response::default() }).await?;
                 self.checkpoint().await
             }
         }

@@ -17,10 +17,11 @@ pub(super) struct Seen {
     pub end_marks: Vec<bool>,
     /// For which streams upstream has printed a key, by position.
     pub keys: Vec<bool>,
+    /// Of which streams upstream has said anything that shows that it read them, by position: a status of
+    /// completion, a state, a schema. Records are counted elsewhere.
+    pub heard: Vec<bool>,
     /// Documents since the last checkpoint.
     pub uncommitted: u64,
-    /// Whether Flow was told of a complete refresh that no checkpoint has followed yet.
-    pub completed: bool,
     /// All documents.
     pub documents: u64,
     /// Checkpoints that were written since upstream began to be read.
@@ -35,17 +36,17 @@ pub(super) struct Seen {
     pub short: Option<(Vec<usize>, Failure)>,
     /// Lines that were made valid before they were read.
     pub repaired_lines: u64,
+    /// The stream that was named last for a sequence that is too large.
+    pub large_sequence_of: Option<usize>,
+    /// Whether a stream has waited for its quota.
+    pub rate_limited: bool,
 }
 
 impl Seen {
     /// Nothing yet, of this many streams.
     pub(super) fn nothing(streams: usize) -> Self {
-        Self {
-            statuses: vec![None; streams],
-            end_marks: vec![false; streams],
-            keys: vec![false; streams],
-            ..Self::default()
-        }
+        let (statuses, none) = (vec![None; streams], vec![false; streams]);
+        Self { statuses, end_marks: none.clone(), keys: none.clone(), heard: none, ..Self::default() }
     }
 
     /// Whether this status of a stream is known, or an older one than what is known.

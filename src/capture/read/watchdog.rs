@@ -128,6 +128,7 @@ async fn expired(limit: Duration, pulse: Arc<Pulse>, mut look: impl FnMut() -> A
             match pulse.rate_limit().filter(|rate_limit| rate_limit.deadline > Instant::now()) {
                 Some(rate_limit) => {
                     tracing::info!(
+                        observable = true,
                         stream = rate_limit.stream,
                         "upstream is silent, as a stream waits for its quota until {}",
                         rate_limit.until
@@ -164,6 +165,7 @@ impl Expired {
         let message = self.message(limit, seen.last_stream.as_deref());
         if seen.checkpoints > 0 && seen.uncommitted == 0 {
             tracing::warn!(
+                observable = true,
                 "{message}; all that it has read is committed, and the next session goes on from there"
             );
             return Ok(());

@@ -80,6 +80,8 @@ pub(super) struct Blocks {
     holds: bool,
     /// Encoded documents of the running block.
     held: Vec<u8>,
+    /// Rows behind all blocks that are gone at the source and not deleted yet.
+    beyond: u64,
     changed: bool,
 }
 
@@ -96,6 +98,7 @@ impl Blocks {
             digest,
             holds: false,
             held: Vec::new(),
+            beyond: 0,
             changed: false,
         };
         let mut left = row;
@@ -185,13 +188,22 @@ impl Blocks {
     pub(super) fn reach(&self) -> u64 {
         let (settled, before) = self.all.split_at(self.at);
         let running = if self.holds { 0 } else { self.rows };
-        rows(settled) + running.max(rows(before))
+        rows(settled) + running.max(rows(before)) + self.beyond
     }
 
-    /// Ends the refresh: what lies beyond it is gone. The running block must be settled.
-    pub(super) fn finish(&mut self) {
+    /// Ends the refresh: what lies beyond it is gone, and gives so many rows to be deleted. The running
+    /// block must be settled.
+    pub(super) fn finish(&mut self) -> u64 {
         self.changed |= self.at < self.all.len();
+        self.beyond = rows(&self.all[self.at..]);
         self.all.truncate(self.at);
+        self.beyond
+    }
+
+    /// Rows were deleted from the end; so many are left to be deleted.
+    pub(super) fn delete_down_to(&mut self, beyond: u64) {
+        self.beyond = beyond;
+        self.changed = true;
     }
 
     /// What the collection holds once all that was written is committed, to be kept in the state;
@@ -207,6 +219,7 @@ impl Blocks {
         if running {
             cover(&mut blocks, self.at, Block::unknown(self.rows));
         }
+        blocks.append(&mut Block::some_unknown(self.beyond));
         debug_assert_eq!(rows(&blocks), self.reach(), "no row is forgotten");
         if blocks.len() > 2 * MOST {
             blocks = vec![Block::unknown(rows(&blocks))];

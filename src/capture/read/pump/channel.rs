@@ -146,6 +146,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
 
     /// Takes a state over, or lets it wait for records.
     pub(super) fn take_state(&mut self, update: StateUpdate) -> Result<Next, Failure> {
+        self.hear(&update);
         if self.prints_records() {
             self.fall_back()?;
         }

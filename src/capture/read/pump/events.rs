@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::{Next, Pump};
 use crate::capture::collections::key_check;
-use crate::capture::event::{ErrorReport, Estimate, Event, LineError, Record, Schema, StreamStatus};
+use crate::capture::event::{ErrorReport, Estimate, Event, LineError, Record, Schema, Status, StreamStatus};
 use crate::capture::files;
 use crate::capture::input::damaged::{Oversized, stream_of};
 use crate::capture::input::glued;
@@ -55,6 +55,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             }
             Event::Schema(Schema { stream, schema, key }) => {
                 let Some(stream) = self.router.find(None, &stream) else { return Ok(Next::Line) };
+                self.seen.heard[stream] = true;
                 self.counts.described(stream);
                 self.key_printed(stream, &key);
                 if let Some(schema) = self.sourced.printed(stream, schema) {
@@ -103,9 +104,27 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Some(stream) if self.partitions.is_some() && self.seen.is_settled(stream, status.status) => {}
             Some(stream) => {
                 self.seen.statuses[stream] = Some(status.status);
+                self.seen.heard[stream] |= status.status == Status::Complete;
+                self.rate_limited(stream, status.status);
                 self.standing.status(stream, &self.streams[stream].id, status.status);
             }
             None => self.counts.dropped(&status.stream),
+        }
+    }
+
+    /// Tells operators of the first stream that waits for its quota; the others are part of the capture's
+    /// status.
+    fn rate_limited(&mut self, stream: usize, status: Status) {
+        if let Status::RateLimited { until } = status
+            && !std::mem::replace(&mut self.seen.rate_limited, true)
+        {
+            let until = until.map(|until| until.to_string());
+            tracing::info!(
+                observable = true,
+                stream = %self.streams[stream].id,
+                until,
+                "upstream waits for its quota at the source"
+            );
         }
     }
 

@@ -140,6 +140,16 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
         Ok(())
     }
 
+    /// Notes of which streams a state speaks: one of a single stream does; one of many, which repeats what
+    /// the others had, only where it changes something.
+    pub(super) fn hear(&mut self, update: &StateUpdate) {
+        let single = update.is_of_one_stream();
+        for (stream, new) in &update.streams {
+            let old = self.state.upstream(*stream).map(RawValue::get);
+            self.seen.heard[*stream] |= single || old != new.as_deref().map(RawValue::get);
+        }
+    }
+
     pub(super) async fn batch(&mut self, batch: &Batch) -> Result<(), Failure> {
         let stream = self.router.find(None, &batch.stream);
         for file in &batch.files {
