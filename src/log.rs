@@ -12,7 +12,7 @@ mod forms;
 mod mask;
 mod pretty;
 
-use flood::Flood;
+use flood::{Flood, Folded};
 pub use mask::Teacher;
 pub use pretty::pretty;
 
@@ -174,8 +174,13 @@ pub fn upstream_learnt(level: Level, message: &str, mut fields: Map<String, Valu
     if !enabled(level) {
         return;
     }
-    tell_folded(false);
-    if FLOOD.lock().unwrap_or_else(PoisonError::into_inner).admits(level, message, Instant::now()) {
+    let now = Instant::now();
+    let (folded, admitted) = {
+        let mut flood = FLOOD.lock().unwrap_or_else(PoisonError::into_inner);
+        (flood.folded(now, false), flood.admits(level, message, now))
+    };
+    write_folded(folded);
+    if admitted {
         fields.insert("source".to_owned(), "upstream".into());
         write_line(level, message, fields);
     }
@@ -200,7 +205,10 @@ pub fn config_update(encrypted: Value) {
 /// Says how many lines of upstream's were left out because they were like others: those of the time
 /// that is over, or with `all` of all time, as at the end of the process.
 pub fn tell_folded(all: bool) {
-    let folded = FLOOD.lock().unwrap_or_else(PoisonError::into_inner).folded(Instant::now(), all);
+    write_folded(FLOOD.lock().unwrap_or_else(PoisonError::into_inner).folded(Instant::now(), all));
+}
+
+fn write_folded(folded: Vec<Folded>) {
     for folded in folded {
         let mut fields = Map::new();
         fields.insert("source".to_owned(), "upstream".into());

@@ -5,11 +5,13 @@
 //! why there is no block. Where values go in the config is told as a [`Placement`].
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::join::Placement;
 use super::placeholders::{Place, Placeholders};
+use super::providers;
 use crate::flow::message::OAuth2;
 use crate::json::pointer;
 
@@ -36,7 +38,7 @@ pub(super) fn derive(advanced_auth: &Value) -> Result<Derived, String> {
     let specification = &advanced_auth["oauth_config_specification"];
     let flow = &specification["oauth_connector_input_specification"];
     if !flow.is_object() {
-        return Err("upstream does not describe its consent flow; write the `oauth2` block out".to_owned());
+        return Err("upstream does not describe its consent flow; say authUrlTemplate and accessTokenUrlTemplate in `oauth2`, from which the rest follows".to_owned());
     }
     let known = placeholders(flow, specification);
     let text = |name: &str| flow[name].as_str().ok_or_else(|| format!("upstream's flow has no {name}"));
@@ -61,13 +63,40 @@ pub(super) fn derive(advanced_auth: &Value) -> Result<Derived, String> {
             None => String::new(),
         },
         access_token_headers: token_headers(&known, headers)?,
-        access_token_response_map: outputs
-            .iter()
-            .map(|output| (output.name.clone(), json_text(&output.source)))
-            .collect(),
+        access_token_response_map: response_map(&outputs),
         ..OAuth2::default()
     };
     Ok(Derived { message, placement, doubts })
+}
+
+/// Completes a block that says only where users consent and where the code becomes a token: which values
+/// the source wants, and where, is in its description. So is nothing of the request, which gets the usual
+/// form (RFC 6749, 4.1.3).
+pub(super) fn complete(mut message: OAuth2, advanced_auth: &Value) -> Derived {
+    let flow = json!({"extract_output": providers::outputs(advanced_auth)});
+    let mut outputs = outputs(&flow, &advanced_auth["oauth_config_specification"]);
+    let placement = placement(advanced_auth, &mut outputs);
+    message.access_token_response_map = response_map(&outputs);
+    if message.provider.is_empty() {
+        message.provider = provider(&message.auth_url_template).unwrap_or_default();
+    }
+    if message.access_token_body.is_empty() && message.access_token_headers.is_empty() {
+        let pkce = message.auth_url_template.contains("code_challenge");
+        let mut body = "grant_type=authorization_code".to_owned();
+        for name in ["code", "redirect_uri", "client_id", "client_secret"] {
+            let _ = write!(body, "&{name}={{{{#urlencode}}}}{{{{{{{name}}}}}}}{{{{/urlencode}}}}");
+        }
+        body.push_str(if pkce { "&code_verifier={{{code_verifier}}}" } else { "" });
+        message.access_token_body = body;
+        let headers = [("accept", "application/json"), ("content-type", FORM)];
+        message.access_token_headers =
+            headers.map(|(name, value)| (name.to_owned(), json_text(value))).into();
+    }
+    Derived { message, placement, doubts: Vec::new() }
+}
+
+fn response_map(outputs: &[Output]) -> BTreeMap<String, Vec<u8>> {
+    outputs.iter().map(|output| (output.name.clone(), json_text(&output.source))).collect()
 }
 
 fn placeholders(flow: &Value, specification: &Value) -> Placeholders {
@@ -235,8 +264,6 @@ fn path(value: &Value) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn flow(changes: &Value) -> Value {

@@ -1,7 +1,8 @@
 //! What the Spec answer says of consent: the block, and the config schema bound to it.
 //!
 //! The block is `oauth2` of shim.yaml, passed on after checks, or for `oauth2: auto` what upstream
-//! describes. What Flow would refuse later is told by a warning now.
+//! describes. A block of two URLs is completed from that description. What Flow would refuse later is told by a
+//! warning now.
 
 use serde_json::{Value, json};
 
@@ -43,7 +44,14 @@ pub fn consent(
             }
         }
     } else {
-        (message(section)?, Placement::default(), Vec::new())
+        let message = message(section)?;
+        match described.filter(|_| lacks_the_rest(section)) {
+            Some(described) => {
+                let completed = derive::complete(message, described);
+                (completed.message, completed.placement, completed.doubts)
+            }
+            None => (message, Placement::default(), Vec::new()),
+        }
     };
     if message == OAuth2::default() {
         return Ok(none(config_schema, Vec::new()));
@@ -67,6 +75,13 @@ pub fn consent(
         }
     };
     Ok(Consent { message: Some(message), config_schema, moves: placement.moves(), doubts })
+}
+
+/// Whether a block says where users consent and where the code becomes a token, and not what becomes of
+/// the answer.
+fn lacks_the_rest(section: &Value) -> bool {
+    ["authUrlTemplate", "accessTokenUrlTemplate"].iter().all(|name| section[*name].is_string())
+        && section.get("accessTokenResponseMap").is_none_or(Value::is_null)
 }
 
 /// Reads a block.
@@ -178,6 +193,30 @@ mod tests {
         }
         let auto = consent(Some(&"auto".into()), None, json!({})).expect("no failure");
         assert!(auto.message.is_none() && auto.doubts[0].contains("describes none"));
+    }
+
+    #[test]
+    fn two_urls_are_enough_where_the_source_says_where_values_go() {
+        let text = include_str!("../../fixtures/airbyte/airtable/spec.jsonl");
+        let line = text.lines().find(|line| line.contains("advanced_auth")).expect("a spec");
+        let recorded: Value = serde_json::from_str(line).expect("JSON");
+        let described = &recorded["spec"]["advanced_auth"];
+        let schema = recorded["spec"]["connectionSpecification"].clone();
+        let url = "https://airtable.com/oauth2/v1/authorize?state={{#urlencode}}{{{state}}}{{/urlencode}}&code_challenge={{{code_challenge}}}";
+        let section =
+            json!({"authUrlTemplate": url, "accessTokenUrlTemplate": "https://airtable.com/oauth2/v1/token"});
+        let completed = consent(Some(&section), Some(described), schema.clone()).expect("a block");
+        let block = completed.message.expect("a block");
+        assert_eq!((block.provider.as_str(), completed.doubts), ("airtable", Vec::new()));
+        assert!(block.access_token_body.ends_with("&code_verifier={{{code_verifier}}}"));
+        let names: Vec<&String> = block.access_token_response_map.keys().collect();
+        assert_eq!(names, ["access_token", "refresh_token", "token_expiry_date"]);
+        assert!(completed.config_schema.to_string().contains("x-oauth2-provider"));
+        let mut own = section;
+        own["accessTokenResponseMap"] = json!({"token": "/token"});
+        own["provider"] = "acme".into();
+        let kept = consent(Some(&own), Some(described), schema).expect("a block").message.expect("a block");
+        assert_eq!((kept.access_token_response_map.len(), kept.access_token_body.as_str()), (1, ""));
     }
 
     #[test]

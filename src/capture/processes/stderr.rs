@@ -40,10 +40,11 @@ pub struct Tail {
 #[derive(Debug, Clone)]
 struct Kept {
     level: Option<Level>,
-    /// Without the prefix that every line of the program has: time, name, level.
-    message: String,
     /// As it was printed.
     text: String,
+    /// Where in it the message begins, behind the prefix that every line of the program has: time, name,
+    /// level.
+    message: usize,
 }
 
 impl Tail {
@@ -68,15 +69,15 @@ impl Tail {
         let end = if !critical(last) && last > 0 && critical(last - 1) { last - 1 } else { last };
         if critical(end) {
             let first = (0..=end).rev().take_while(|&at| critical(at)).last().unwrap_or(end);
-            return Some(first_line(&self.entries[first].message));
+            return Some(first_line(self.entries[first].message()));
         }
-        self.entries[last].exception().or_else(|| Some(first_line(&self.entries[last].message)))
+        self.entries[last].exception().or_else(|| Some(first_line(self.entries[last].message())))
     }
 
     /// The first entry that was logged as an error; `None` where there is none.
     pub fn first_error(&self) -> Option<String> {
         let mut errors = self.entries.iter().filter(|kept| kept.level == Some(Level::Error));
-        errors.next().map(|kept| first_line(&kept.message))
+        errors.next().map(|kept| first_line(kept.message()))
     }
 
     /// The last traceback, whole; `None` where there is none.
@@ -93,6 +94,10 @@ impl Tail {
 }
 
 impl Kept {
+    fn message(&self) -> &str {
+        &self.text[self.message..]
+    }
+
     /// Whether it says why a program failed.
     fn tells(&self) -> bool {
         let is_error = self.level == Some(Level::Error) && is_telling(&self.text);
@@ -182,11 +187,7 @@ struct Entries {
 }
 
 struct Entry {
-    level: Option<Level>,
-    /// What is logged: without the prefix that named the level.
-    message: String,
-    /// What is kept: whole.
-    text: String,
+    kept: Kept,
     traceback: bool,
 }
 
@@ -196,11 +197,9 @@ impl Entries {
         if let Some(open) = &mut self.open {
             let indented = line.starts_with([' ', '\t']);
             let in_traceback = open.traceback && (self.level_of)(line).is_none();
-            if (indented || in_traceback) && open.text.len() + line.len() < ENTRY_BYTES {
-                open.message.push('\n');
-                open.message.push_str(line);
-                open.text.push('\n');
-                open.text.push_str(line);
+            if (indented || in_traceback) && open.kept.text.len() + line.len() < ENTRY_BYTES {
+                open.kept.text.push('\n');
+                open.kept.text.push_str(line);
                 // The exception's own line ends a traceback; a chained one begins the next.
                 open.traceback = open.traceback && (indented || line.is_empty() || is_chain(line));
                 return;
@@ -215,14 +214,14 @@ impl Entries {
             Some((level, message)) => (Some(level), message),
             None => (traceback.then_some(Level::Error), line),
         };
-        self.open = Some(Entry { level, message: message.to_owned(), text: line.to_owned(), traceback });
+        let message = line.strip_suffix(message).map_or(0, str::len);
+        self.open = Some(Entry { kept: Kept { level, text: line.to_owned(), message }, traceback });
     }
 
     fn close(&mut self) {
-        if let Some(entry) = self.open.take() {
-            log::upstream_learnt(entry.level.unwrap_or(Level::Info), &entry.message, Map::new());
-            let Entry { level, message, text, .. } = entry;
-            self.tail.push(Kept { level, message, text });
+        if let Some(Entry { kept, .. }) = self.open.take() {
+            log::upstream_learnt(kept.level.unwrap_or(Level::Info), kept.message(), Map::new());
+            self.tail.push(kept);
         }
     }
 }
