@@ -26,6 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
         schema: Packed::from(&json!({"properties": {"a": {}, "_meta": {}, "_ab_cdc_deleted_at": {}}})),
         is_sourced: true,
         source_stream: None,
+        fields: None,
     };
     let plan = source.read_plan(&Value::Null, &[stream], None, &StoredState::default());
     let Ok(Some(Form::Frames(mut reader))) = plan.map(|plan| plan.channel.map(|channel| channel.form)) else {

@@ -166,6 +166,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             failure = stray_request(requests.as_deref_mut(), state_file) => Err(failure),
         };
         pump.seen.last_stream = pump.last_stream();
+        pump.seen.near = pump.near();
         if let Some(verdict) = watch.verdict(&pump.seen) {
             cut_short(running).await;
             return verdict.map(|()| End::GaveUp);

@@ -85,6 +85,10 @@ fsync = off
 full_page_writes = off
 timezone = 'UTC'
 SETTINGS
+    # Newer servers load only the output plugins that they are told of; older ones refuse the setting.
+    if as_owner "$(bin_dir)/postgres" -D "$dir/data" -C output_plugin_libraries >/dev/null 2>&1; then
+        echo "output_plugin_libraries = 'wal2json'" | as_owner tee -a "$dir/data/postgresql.conf" >/dev/null
+    fi
     as_owner touch "$dir/data/initialised"
 }
 

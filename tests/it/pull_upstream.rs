@@ -326,6 +326,10 @@ fn single_files_come_and_are_followed() {
     let text = repositories.read("source-x/manifest.yaml");
     assert!(text.contains("streams: [ours]") && text.contains("version: 2.0.0"), "{text}");
     assert!(listed().contains("source-x/components.py") && !listed().contains("old.py"));
+    if run.code == 1 {
+        // Some versions of git see a conflict in changes so close to each other.
+        repositories.commit("ours", "resolved");
+    }
     let missing = pull("connectors/source-x", &["--only", "no.yaml"]);
     assert_eq!(missing.logs.last().expect("a line")["fields"]["code"], "no-upstream-path");
 }

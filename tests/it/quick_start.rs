@@ -63,7 +63,7 @@ fn raw_spec_and_discover_print_what_flowctl_prints() {
     let bindings = lines(&output);
     assert_eq!(bindings.len(), 4);
     assert!(bindings.iter().any(|binding| binding["key"] == json!(["/order_id", "/line_no"])));
-    assert!(bindings.iter().any(|binding| binding["isFallbackKey"] == true));
+    assert!(bindings.iter().any(|binding| binding["key"] == json!(["/_meta/row_id"])));
 }
 
 #[test]

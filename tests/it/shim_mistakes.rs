@@ -194,7 +194,7 @@ fn keys_that_there_are_not() {
         "quite: {another: thing}\n",
     ]), @r"
 protcol: airbyte
-  shim.yaml: line 1, column 1, `protcol`: there is no such key; did you mean `protocol`? (known here: protocol, command, env, documentationUrl, oauth2, config, streams, schema, document, read, state, timeouts, singer)
+  shim.yaml: line 1, column 1, `protcol`: there is no such key; did you mean `protocol`? (known here: protocol, command, args, manifest, components, env, documentationUrl, oauth2, config, streams, schema, document, read, state, timeouts, singer)
 config: {shema: {}}
   shim.yaml: line 1, column 10, `config.shema`: there is no such key; did you mean `schema`? (known here: schemaPatch, schema, map)
 streams: {selects: [a]}
@@ -219,7 +219,7 @@ timeouts: {start: 5s}
 singer: {catalog_flag: auto}
   shim.yaml: line 1, column 10, `singer.catalog_flag`: there is no such key; did you mean `catalogFlag`? (known here: catalogFlag, stateFileAcks)
 quite: {another: thing}
-  shim.yaml: line 1, column 1, `quite`: there is no such key (known here: protocol, command, env, documentationUrl, oauth2, config, streams, schema, document, read, state, timeouts, singer)
+  shim.yaml: line 1, column 1, `quite`: there is no such key (known here: protocol, command, args, manifest, components, env, documentationUrl, oauth2, config, streams, schema, document, read, state, timeouts, singer)
 ");
 }
 
@@ -240,7 +240,7 @@ protocol: airbyte
 protocol: airbyte
 ~ ---
 ~ protocol: singer
-  shim.yaml: line 3, column 1: there is a second document; a shim is one
+  shim.yaml: line 3, column 1: there is a second document; only one is read
 protocol: *nowhere
   shim.yaml: line 1, column 11: alias references unknown anchor
 protocol: "airbyte

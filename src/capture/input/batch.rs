@@ -2,7 +2,7 @@
 //! gzipped whatever the message says (singer-protocol.md, 3.6).
 //!
 //! `blocks` reads and unpacks a file on a thread, `root` knows which files are removed afterwards, and
-//! [`Batches`] which ones a read has had already.
+//! `Batches` which ones a read has had already.
 
 mod blocks;
 mod root;

@@ -20,7 +20,7 @@ pub(super) fn decide(ended: &Ended, seen: &Seen, streams: &[BoundStream]) -> Res
         let whole = streams.iter().zip(whole).filter(|(_, whole)| *whole);
         let names: Vec<String> = whole.map(|(stream, _)| stream.id.to_string()).collect();
         let names = (!names.is_empty()).then_some(names);
-        failure.or_with("stream", seen.last_stream.as_deref()).or_with("committedStreams", names)
+        failure.or_with("stream", seen.near.as_deref()).or_with("committedStreams", names)
     })
 }
 

@@ -121,7 +121,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
             Some(channel) => self.read_with(channel, output).await,
             None => self.read(output).await,
         };
-        read.map_err(|failure| failure.or_with("stream", self.last_stream()))
+        read.map_err(|failure| failure.or_with("stream", self.near()))
     }
 
     async fn read(&mut self, output: &mut (impl AsyncRead + Unpin)) -> Result<(), Failure> {
@@ -225,6 +225,11 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     fn tell(&mut self) {
         self.progress.tell(self.seen.documents, &self.counts, self.streams);
         self.standing.tell();
+    }
+
+    /// The stream of the last message that names one.
+    pub(super) fn near(&self) -> Option<String> {
+        self.router.last_stream().map(|stream| self.streams[stream].id.to_string())
     }
 
     /// The stream of the last record; `None` before the first.

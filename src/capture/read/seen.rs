@@ -28,6 +28,9 @@ pub(super) struct Seen {
     pub checkpoints: u64,
     /// The stream of the last record, once the read has ended; `None` where there was none.
     pub last_stream: Option<String>,
+    /// The stream of the last message that names one, once the read has ended; failures that know no better
+    /// name it.
+    pub near: Option<String>,
     /// Types of messages that nobody knows, as far as they were named.
     pub unknown_types: BTreeSet<String>,
     /// What half a message at the end of the output means, if nothing explains it.
