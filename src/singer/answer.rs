@@ -77,8 +77,9 @@ impl Answer {
         may
     }
 
-    /// The catalog's entries; `None` where the tap printed neither a catalog nor a sync.
-    pub(super) fn entries(self) -> Option<Vec<Value>> {
+    /// What `take` makes of the catalog's entries, of which one at a time is a tree; `None` where the tap
+    /// printed neither a catalog nor a sync.
+    pub(super) fn entries<T>(self, take: impl FnOnce(&mut dyn Iterator<Item = Value>) -> T) -> Option<T> {
         if self.is_sync {
             tracing::warn!(
                 "the tap has no discovery and ran a sync instead; its streams are those that it described there"
@@ -89,14 +90,14 @@ impl Answer {
                     "key_properties": schema["key_properties"],
                 })
             };
-            return Some(self.schemas.into_iter().map(entry).collect());
+            return Some(take(&mut self.schemas.into_iter().map(entry)));
         }
         let (catalog, rest) = find(&self.text)?;
         for line in rest.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
             stray(line);
         }
         // Each was read once already.
-        Some(catalog.streams.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect())
+        Some(take(&mut catalog.streams.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok())))
     }
 }
 
@@ -144,7 +145,7 @@ mod tests {
                 break;
             }
         }
-        answer.entries()
+        answer.entries(|entries| entries.collect())
     }
 
     #[test]

@@ -62,7 +62,7 @@ async fn discover(
         let (answer, ended) = ask(upstream, config, Some(DISCOVER)).await?;
         if ended.is_answer_good(answer.is_whole()) {
             ended.warn_of_errors(None);
-            return answer.entries().map(|entries| streams(entries.into_iter())).ok_or_else(|| {
+            return answer.entries(|entries| streams(entries)).ok_or_else(|| {
                 let program = &ended.program;
                 Failure::new(
                     Code::NOT_SINGER,
@@ -80,8 +80,11 @@ async fn discover(
     if !ended.status.success() && !ended.cut_short {
         return Err(ended.failure("a sync without catalog, in place of a discovery,"));
     }
-    let entries = answer.entries().filter(|entries| !entries.is_empty());
-    entries.map(|entries| streams(entries.into_iter())).ok_or_else(|| {
+    let found = answer.entries(|entries| {
+        let mut entries = entries.peekable();
+        entries.peek().is_some().then(|| streams(entries))
+    });
+    found.flatten().ok_or_else(|| {
         let program = &ended.program;
         Failure::new(
             Code::NOT_SINGER,
