@@ -18,6 +18,7 @@ fuzz_target!(|text: &str| {
         schema: Packed::default(),
         is_sourced: false,
         source_stream: None,
+        fields: None,
     });
     for update in
         [Airbyte::default().split_state(&state, &streams), Singer::default().split_state(&state, &streams)]
