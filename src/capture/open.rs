@@ -57,14 +57,14 @@ impl<P: UpstreamProtocol> Session<P> {
         let signals = Signals::new(&self.flags, self.upstream.rotation.limit());
         // What it takes is large, and this future lies in several others.
         let read = Box::pin(self.read(&bound, &survey, sharing, signals, &mut state)).await?;
-        if read == End::GaveUp {
+        let End::Read { unread } = read else {
             // Flow's next session goes on; to wait here would only put it off.
             log::status(
                 "Gave up: upstream hung; what it has read is committed, and the next session goes on",
             );
             return Ok(());
-        }
-        log::status(&format!("Up to date: {} read to the end", counted_streams(bound.len())));
+        };
+        log::status(&up_to_date(bound.len(), unread));
         // Everything is committed; a session that is to stay up waits.
         let least = self.definition.read.min_interval.filter(|_| !skips_interval(&capture.config_json));
         let time = least.map(|least| least.saturating_sub(began.elapsed()));
@@ -157,6 +157,15 @@ async fn opened(
     }
     let opened = Opened { explicit_acknowledgements };
     writer.send(&Response { opened: Some(opened), ..Response::default() }).await.map_err(unwritten)
+}
+
+/// What Flow shows once all is committed of these streams, of some of which upstream said nothing.
+fn up_to_date(streams: usize, unread: usize) -> String {
+    let read = counted_streams(streams - unread);
+    match unread {
+        0 => format!("Up to date: {read} read to the end"),
+        _ => format!("Up to date: {read} read to the end, {unread} unread (see the log)"),
+    }
 }
 
 fn state_keys(bound: &[BoundBinding]) -> Vec<String> {

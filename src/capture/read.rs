@@ -50,8 +50,11 @@ use crate::shim::units::Share;
 /// How a read ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// Everything was read.
-    Read,
+    /// Everything was read but so many streams, of which upstream said nothing.
+    Read {
+        /// How many these are.
+        unread: usize,
+    },
     /// Upstream hung and was stopped; what it had read is committed.
     GaveUp,
 }
@@ -180,8 +183,8 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             failure = stray_request(requests, state_file) => return Err(failure),
         };
         let most = self.definition.read.max_deleted_share;
-        shutdown.unless_stopped(conclude(pump, &ended, bound, most, &read_at)).await??;
-        Ok(End::Read)
+        let unread = shutdown.unless_stopped(conclude(pump, &ended, bound, most, &read_at)).await??;
+        Ok(End::Read { unread })
     }
 
     /// What reads the lines, and notes what the transforms may have to change.
@@ -232,14 +235,15 @@ async fn cut_short(mut running: Running) {
 }
 
 /// Judges a read whose output was read to its end, and commits what is whole. `most`: the share of a
-/// collection's rows that a snapshot may delete; `read_at`: when the read began.
+/// collection's rows that a snapshot may delete; `read_at`: when the read began. Gives how many streams were
+/// not read.
 async fn conclude<P: UpstreamProtocol>(
     mut pump: Pump<'_, P>,
     ended: &Ended,
     bound: &[BoundBinding],
     most: Option<Share>,
     read_at: &str,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     pump.seal();
     report(&mut pump);
     let verdict = outcome::decide(ended, &pump.seen, pump.streams);
@@ -247,7 +251,7 @@ async fn conclude<P: UpstreamProtocol>(
     if verdict.is_ok() {
         pump.take_last_states()?;
     }
-    pump.leave_unread(bound, &mut finished);
+    let unread = pump.leave_unread(bound, &mut finished);
     let refused = pump.refuse(bound, &mut finished, most);
     for (stream, binding) in bound.iter().enumerate() {
         if finished[stream] && binding.different.interval.is_some() {
@@ -255,7 +259,7 @@ async fn conclude<P: UpstreamProtocol>(
         }
     }
     pump.close(bound, &finished, verdict.is_ok()).await?;
-    verdict.and(refused)
+    verdict.and(refused).map(|()| unread)
 }
 
 /// Says what there is to say of a read whatever it comes to.

@@ -52,6 +52,9 @@ fn a_silent_stream_beside_others_is_left_and_they_are_not() {
     assert_eq!(unread(&run), [&json!("orders")]);
     capture.holds(&["a"]);
     assert!(run.documents(1).is_empty());
+    let status = |log: &&Value| log["fields"]["eventType"] == "connectorStatus";
+    let last = run.logs.iter().rfind(status).expect("a status")["message"].clone();
+    assert_eq!(last, "Up to date: 1 stream read to the end, 1 unread (see the log)");
 }
 
 #[test]

@@ -38,6 +38,8 @@ struct Company<'a> {
     state: RefCell<&'a mut CaptureState>,
     failures: RefCell<Vec<Failure>>,
     gave_up: Cell<bool>,
+    /// How many streams upstream said nothing of.
+    unread: Cell<usize>,
 }
 
 impl<P: UpstreamProtocol> Reader<'_, P> {
@@ -82,6 +84,7 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             state: RefCell::new(state),
             failures: RefCell::default(),
             gave_up: Cell::new(false),
+            unread: Cell::new(0),
         };
         let processes = self.definition.read.parallelism.get().min(bound.len());
         tracing::info!(processes, streams = bound.len(), "each stream is read by a process of its own");
@@ -102,7 +105,8 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
         if !failures.is_empty() {
             return Err(failures.swap_remove(worst));
         }
-        Ok(Some(if company.gave_up.get() { End::GaveUp } else { End::Read }))
+        let read = End::Read { unread: company.unread.get() };
+        Ok(Some(if company.gave_up.get() { End::GaveUp } else { read }))
     }
 
     /// How upstream keeps its state, as far as the shim and the kept state tell.
@@ -126,7 +130,10 @@ impl<P: UpstreamProtocol> Reader<'_, P> {
             company.state.borrow_mut().give_back(stream, state);
             match read.and_then(|end| written?.map(|()| end).map_err(unwritten)) {
                 Ok(end) => {
-                    company.gave_up.set(company.gave_up.get() || end == End::GaveUp);
+                    match end {
+                        End::GaveUp => company.gave_up.set(true),
+                        End::Read { unread } => company.unread.set(company.unread.get() + unread),
+                    }
                     // A stream that was read without a word of its state has none to share.
                     Form::not_shared(&company.form);
                 }

@@ -57,13 +57,19 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
     }
 
     /// Takes refreshes from those that ended well of which upstream said nothing: a source that may not read
-    /// a stream may end well without a word of it, and no row of it is gone for that.
-    pub(in crate::capture::read) fn leave_unread(&self, bound: &[BoundBinding], finished: &mut [bool]) {
+    /// a stream may end well without a word of it, and no row of it is gone for that. Gives how many they are.
+    pub(in crate::capture::read) fn leave_unread(
+        &self,
+        bound: &[BoundBinding],
+        finished: &mut [bool],
+    ) -> usize {
+        let mut unread = 0;
         for (stream, binding) in bound.iter().enumerate().filter(|(_, binding)| binding.resource.full_refresh)
         {
             let heard = self.seen.heard[stream] || self.counts.records(stream) > 0;
             if finished[stream] && !heard {
                 finished[stream] = false;
+                unread += 1;
                 tracing::warn!(
                     stream = %binding.resource.id,
                     "upstream ended well but printed nothing of this stream, so it counts as unread: nothing of it is \
@@ -72,6 +78,7 @@ impl<P: UpstreamProtocol> Pump<'_, P> {
                 );
             }
         }
+        unread
     }
 
     /// Takes refreshes from those that ended well which would delete more than `most` of their collection.
