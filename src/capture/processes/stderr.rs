@@ -15,6 +15,8 @@ use crate::capture::input::lines::Lines;
 use crate::capture::input::pipe::PAUSE;
 use crate::log::{self, Level};
 
+/// How much the pipe is to hold.
+pub const CAPACITY: usize = 1 << 20;
 /// How many entries are kept.
 const TAIL_ENTRIES: usize = 40;
 /// How many bytes of an entry are kept and logged.

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
@@ -73,6 +74,8 @@ impl Upstream {
             Failure::new(Code::PIPES, format!("upstream's output cannot be read: {error}"))
         })?;
         let pulse = Arc::new(Pulse::new());
+        // Fewer switches between the two processes. Where a larger pipe is refused, the default serves.
+        let _ = fcntl_setpipe_size(&stderr, stderr::CAPACITY);
         let tail = tokio::spawn(stderr::drain(Watched::log(stderr, pulse.clone()), self.level_of));
         let config = ConfigFile::watch(workdir.file(PrivateFile::CONFIG), self.rotation.clone());
         Ok(Running {
