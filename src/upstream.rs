@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use crate::airbyte::Airbyte;
+use crate::airbyte::manifest::Wanted;
 use crate::capture::config::rotation::{Encrypt, Rotation};
 use crate::capture::discover;
 use crate::capture::processes::claim;
@@ -152,9 +153,8 @@ fn baked(connector: &Connector) -> Option<(ProtocolName, UpstreamSpec)> {
 
 fn airbyte(connector: &Connector) -> Airbyte {
     let definition = &connector.definition;
-    let needs_no_spec = definition.config.schema.is_some();
-    Airbyte::new(&definition.read, definition.state.format)
-        .described_by(connector.manifest.clone(), needs_no_spec)
+    let wanted = Wanted::by(definition);
+    Airbyte::new(&definition.read, definition.state.format).described_by(connector.manifest.clone(), wanted)
 }
 
 fn singer(connector: &Connector) -> Singer {

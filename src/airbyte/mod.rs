@@ -53,8 +53,8 @@ pub struct Airbyte {
 #[derive(Debug, Clone)]
 struct Described {
     manifest: Arc<Manifest>,
-    /// Whether the shim describes the config, so that the manifest does not have to.
-    needs_no_spec: bool,
+    /// What of its specification the shim wants.
+    wanted: manifest::Wanted,
 }
 
 impl Airbyte {
@@ -63,11 +63,10 @@ impl Airbyte {
         Self { state_format, channel: channel::Setting::of(read), manifest: None }
     }
 
-    /// The same for a source that a manifest describes. `needs_no_spec`: where the manifest has no
-    /// specification, the shim stands in for it.
+    /// The same for a source that a manifest describes. `wanted`: what of its specification the shim wants.
     #[must_use]
-    pub fn described_by(mut self, manifest: Option<Arc<Manifest>>, needs_no_spec: bool) -> Self {
-        self.manifest = manifest.map(|manifest| Arc::new(Described { manifest, needs_no_spec }));
+    pub fn described_by(mut self, manifest: Option<Arc<Manifest>>, wanted: manifest::Wanted) -> Self {
+        self.manifest = manifest.map(|manifest| Arc::new(Described { manifest, wanted }));
         self
     }
 
@@ -113,7 +112,7 @@ impl UpstreamProtocol for Airbyte {
 
     async fn spec(&self, upstream: &Upstream) -> Result<UpstreamSpec, Failure> {
         match self.manifest.as_deref() {
-            Some(Described { manifest, needs_no_spec }) => manifest::spec(manifest, *needs_no_spec),
+            Some(Described { manifest, wanted }) => manifest::spec(manifest, *wanted),
             None => question::spec(upstream).await,
         }
     }

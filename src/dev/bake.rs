@@ -24,7 +24,7 @@ pub struct BakeOptions {
 pub async fn bake(options: &BakeOptions, shutdown: &Shutdown) -> Result<(), Failure> {
     let shim = load::load(Some(&options.shim))?;
     if let Some(manifest) = &shim.manifest {
-        airbyte::manifest::spec(manifest, shim.definition.config.schema.is_some())?;
+        airbyte::manifest::spec(manifest, airbyte::manifest::Wanted::by(&shim.definition))?;
         tracing::info!("{} says the specification itself; nothing is to be kept", manifest.file.display());
         return Ok(());
     }

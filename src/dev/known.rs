@@ -92,7 +92,7 @@ impl Known {
 
     /// What a manifest says by itself. Streams are left out where only a discovery shows them.
     pub(super) fn declared(manifest: &Manifest, definition: &Definition) -> Result<Self, Failure> {
-        let spec = airbyte::manifest::spec(manifest, definition.config.schema.is_some())?;
+        let spec = airbyte::manifest::spec(manifest, airbyte::manifest::Wanted::by(definition))?;
         let declared = airbyte::manifest::streams(manifest.tree()?)
             .map_err(|why| manifest::failed(&manifest.file, &why))?;
         for (name, why) in &declared.unknown {

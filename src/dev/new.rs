@@ -117,7 +117,7 @@ fn from_package(name: &str, options: &NewOptions) -> Made {
 
 /// The files of a low-code connector. The manifest must be one, and its licence allow the copy.
 fn from_manifest(file: &Path, name: &str, options: &NewOptions) -> Result<Made, Failure> {
-    airbyte::manifest::spec(&manifest::read(file)?, false)?;
+    airbyte::manifest::spec(&manifest::read(file)?, airbyte::manifest::Wanted::default())?;
     let read = |file: &Path| {
         std::fs::read_to_string(file)
             .map_err(|error| manifest::failed(file, &format!("it cannot be read: {error}")))

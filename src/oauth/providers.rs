@@ -77,11 +77,18 @@ const PROVIDERS: &[Provider] = &[
     provider("https://login.live.com/oauth20_token.srf", "https://login.live.com/oauth20_authorize.srf", ""),
 ];
 
+/// The member of an `advanced_auth` that describes the flow itself.
+const FLOW: &str = "oauth_connector_input_specification";
+
+/// Whether an `advanced_auth` describes its flow, and not only where values go.
+pub fn describes_flow(advanced_auth: &Value) -> bool {
+    advanced_auth["oauth_config_specification"][FLOW].is_object()
+}
+
 /// An `advanced_auth` that describes no flow, with the one that the manifest's authenticator implies.
 /// `Err` says why there is none. What describes a flow already stays as it is.
 pub fn with_manifest(advanced_auth: &Value, manifest: &Value) -> Result<Value, String> {
-    const FLOW: &str = "oauth_connector_input_specification";
-    if advanced_auth["oauth_config_specification"][FLOW].is_object() {
+    if describes_flow(advanced_auth) {
         return Ok(advanced_auth.clone());
     }
     let authenticator = authenticator(manifest)

@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("shim", &["shim", "json", "env", "failure", "log"]),
     ("oauth", &["oauth", "flow", "shim", "json", "http", "log", "failure"]),
     ("capture", &["capture", "oauth", "flow", "shim", "json", "http", "log", "env", "failure"]),
-    ("airbyte", &["airbyte", "capture", "shim", "json", "log", "failure"]),
+    ("airbyte", &["airbyte", "capture", "oauth", "shim", "json", "log", "failure"]),
     ("singer", &["singer", "capture", "shim", "json", "log", "failure"]),
     ("upstream", &["upstream", "airbyte", "singer", "capture", "flow", "shim", "log", "failure"]),
     ("encryption", &["encryption", "capture", "http", "env"]),

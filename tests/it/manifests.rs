@@ -96,6 +96,35 @@ fn its_consent_flow_makes_an_oauth2_block() {
     );
 }
 
+/// Most manifests say only where the values of a flow go; the rest follows from the authenticator.
+#[test]
+fn a_consent_flow_that_is_left_out_follows_from_the_authenticator() {
+    let manifest = MANIFEST.to_owned()
+        + r"
+  advanced_auth:
+    auth_flow_type: oauth2.0
+    oauth_config_specification:
+      complete_oauth_output_specification:
+        properties: {access_token: {type: string, path_in_connector_config: [token]}}
+" + r"
+metadata:
+  authenticator:
+    type: OAuthAuthenticator
+    token_refresh_endpoint: https://api.hubapi.com/oauth/v1/token
+";
+    let asked = |yaml: &str, manifest: &str| {
+        Connector::shim(yaml, &[("manifest.yaml", manifest)]).run(&[spec()]).succeeded()
+    };
+    let block = asked("oauth2: auto\n", &manifest).only("spec")["oauth2"].clone();
+    assert_eq!(block["accessTokenUrlTemplate"], "https://api.hubapi.com/oauth/v1/token");
+    assert_eq!(block["provider"], "hubspot");
+    let own = manifest.replace("api.hubapi.com", "auth.example.com");
+    let run = asked("oauth2: auto\n", &own);
+    assert!(run.only("spec").get("oauth2").is_none());
+    assert!(run.logged(Some("warn"), "auth.example.com"), "{:?}", run.logs);
+    assert!(asked("{}\n", &manifest).only("spec").get("oauth2").is_none());
+}
+
 #[test]
 fn a_manifest_that_cannot_be_used_says_what_to_do() {
     let no_spec = MANIFEST.split("\nspec:").next().expect("a part").to_owned();

@@ -10,7 +10,7 @@ mod streams;
 
 pub(super) use self::inject::{MEMBERS, config_file};
 pub use self::references::Resolver;
-pub use self::spec::spec;
+pub use self::spec::{Wanted, spec};
 pub use self::streams::{Declared, streams};
 
 /// The variables without which the CDK runs no Python code that is not its own; airbyte-cdk before 6.48

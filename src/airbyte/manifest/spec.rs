@@ -7,6 +7,8 @@ use super::references::Resolver;
 use crate::capture::protocol::UpstreamSpec;
 use crate::failure::Failure;
 use crate::json::packed::Packed;
+use crate::oauth::providers;
+use crate::shim::definition::Definition;
 use crate::shim::manifest::{self, Manifest};
 
 #[derive(Deserialize)]
@@ -16,12 +18,31 @@ struct Spec {
     advanced_auth: Option<Value>,
 }
 
-/// The specification; fails where the manifest has none, or a reference in it leads nowhere.
-/// `needs_none`: the shim describes the config, so a manifest without one says nothing of it.
-pub fn spec(manifest: &Manifest, needs_none: bool) -> Result<UpstreamSpec, Failure> {
+/// What a shim wants of a manifest's specification.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// The shim describes the config itself, so the manifest may lack a specification.
+    config_is_known: bool,
+    /// The consent flow is to be derived. Where the specification leaves it out, the authenticators are
+    /// looked up, for which all of the manifest is parsed.
+    consent: bool,
+}
+
+impl Wanted {
+    /// What this shim wants.
+    pub fn by(definition: &Definition) -> Self {
+        Self {
+            config_is_known: definition.config.schema.is_some(),
+            consent: definition.oauth2.as_ref().is_some_and(|oauth2| oauth2 == "auto"),
+        }
+    }
+}
+
+/// The specification; fails where the manifest lacks one that is wanted, or a reference in it leads nowhere.
+pub fn spec(manifest: &Manifest, wanted: Wanted) -> Result<UpstreamSpec, Failure> {
     let failed = |why: &str| manifest::failed(&manifest.file, why);
     let resolved = resolved(manifest)?;
-    if resolved.is_none() && needs_none {
+    if resolved.is_none() && wanted.config_is_known {
         return Ok(UpstreamSpec::default());
     }
     let resolved = resolved.ok_or_else(|| {
@@ -38,8 +59,22 @@ pub fn spec(manifest: &Manifest, needs_none: bool) -> Result<UpstreamSpec, Failu
     Ok(UpstreamSpec {
         config_schema: Some(Packed::from(&schema)),
         documentation_url: spec.documentation_url,
-        consent_flow: spec.advanced_auth,
+        consent_flow: match spec.advanced_auth {
+            Some(described) if wanted.consent => Some(completed(described, manifest)?),
+            described => described,
+        },
     })
+}
+
+/// A description of a consent flow, with what the manifest's authenticator tells of it.
+fn completed(described: Value, manifest: &Manifest) -> Result<Value, Failure> {
+    if providers::describes_flow(&described) {
+        return Ok(described);
+    }
+    Ok(providers::with_manifest(&described, manifest.tree()?).unwrap_or_else(|why| {
+        tracing::warn!("oauth2: {why}");
+        described
+    }))
 }
 
 /// The manifest's `spec` without references; `None` where it has none.

@@ -30,7 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, report: &mut Report) {
         Ok(tree) => tree,
         Err(failure) => return report.refused(&failure.message, "correct it"),
     };
-    if let Err(failure) = manifest::spec(manifest, subject.definition.config.schema.is_some()) {
+    if let Err(failure) = manifest::spec(manifest, manifest::Wanted::by(subject.definition)) {
         report.refused(&failure.message, "correct it");
     }
     versions(subject, manifest, tree, report);
